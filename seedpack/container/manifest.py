@@ -1,0 +1,130 @@
+"""The manifest: its types, and the one encoding that each value has (spec: MAN).
+
+    signed bytes --msgpack, bounded--> plain values --msgspec, strict--> Manifest
+         ^                                                                  |
+         +----------------- equal, byte for byte (MAN-2) ------ msgpack <---+
+
+msgpack and msgspec both accept duplicate keys, padded integers and reordered keys
+in silence; the comparison refuses all of them at once. What a type cannot say
+(sums, names, limits) is in ``rules``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgpack
+import msgspec
+
+from seedpack import limits
+from seedpack.errors import FormatError
+
+DigestAlgorithm = Literal["blake3-256", "sha2-256"]
+Params = dict[str, int | str | bytes]
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A map of the manifest: every key present, no other key."""
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One independently checked piece of the payload."""
+
+    stored_nbytes: int
+    digest: bytes  # (32,) of the stored bytes
+
+
+class Layer(_Record):
+    """One tensor: what it is, how it is stored, what it decodes to."""
+
+    chunks: list[Chunk]
+    codec: str
+    digest: bytes  # (32,) of the decoded tensor (section 7)
+    dtype: str
+    finite: bool
+    name: str
+    params: Params
+    shape: list[int]
+
+
+class Attachment(_Record):
+    """One file carried along: tokenizer, model card, licence."""
+
+    chunk_nbytes: int  # raw bytes per chunk, but for the last
+    chunks: list[Chunk]
+    digest: bytes  # (32,) of the content
+    kind: Literal["card", "config", "licence", "other", "tokenizer"]
+    name: str
+    nbytes: int
+
+
+class Architecture(_Record, rename={"class_name": "class"}):
+    """What the tensors make, as data."""
+
+    class_name: str
+    config: str  # text of config.json
+    framework: str
+    model_type: str
+
+
+class Base(_Record):
+    """The model that a delta seed refers to."""
+
+    digest: bytes  # (32,)
+    name: str
+
+
+class Claim(_Record):
+    """A figure of the publisher's with its control arm; decimal strings."""
+
+    chance: str
+    control: str
+    control_value: str
+    dataset: str
+    evaluated: int  # samples
+    interval_high: str
+    interval_low: str
+    metric: str
+    original: str
+    seeds: int
+    value: str
+
+
+class Parity(_Record):
+    """Redundancy over the data chunks (section 10)."""
+
+    chunks: list[Chunk]
+    percent: int
+    scheme: str
+    stripe_nchunks: int
+
+
+class Manifest(_Record):
+    """Everything that a publisher signs."""
+
+    architecture: Architecture | None
+    attachments: list[Attachment]
+    base: Base | None
+    claims: list[Claim]
+    created: int  # seconds since 1970
+    decoded_nbytes: int
+    digest_algorithm: DigestAlgorithm
+    expires: int | None  # seconds since 1970
+    layers: list[Layer]
+    name: str
+    parity: Parity | None
+    producer: str
+    recipe: dict[str, int | str]
+    schema: int
+    version: int
+
+    @property
+    def data_chunks(self) -> list[Chunk]:
+        """Chunks of layers and attachments, in payload order."""
+        owners = (*self.layers, *self.attachments)
+        return [chunk for owner in owners for chunk in owner.chunks]
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """All chunks in payload order; the place in this list is the chunk's index."""
+        return self.data_chunks + (self.parity.chunks if self.parity else [])
