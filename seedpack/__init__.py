@@ -1,0 +1,79 @@
+"""Trained models as signed `.seed` files: verify first, then rebuild.
+
+The names below are the whole public interface. Each is imported when it is first
+used, so that verifying a seed never pays for numpy or torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from seedpack.assemble import assemble as assemble_seed
+    from seedpack.crypto.keys import PublicKey, generate_private_key
+    from seedpack.errors import SeedError
+    from seedpack.extract import extract as extract_seed
+    from seedpack.seed.opening import open_seed
+    from seedpack.seed.partial import merge_seeds, split_seed
+    from seedpack.seed.repair import repair_seed
+    from seedpack.seed.seed import Seed
+    from seedpack.seed.signing import sign_seed
+    from seedpack.seed.unverified import inspect_seed
+    from seedpack.seed.verify import verify_seed
+    from seedpack.trust.store import TrustStore
+
+__version__: Final = "0.1.0"
+
+# Public name -> "module:attribute". The folders `extract` and `assemble` would hide functions
+# of the same name as soon as they are imported; hence `extract_seed` and `assemble_seed`.
+_HOMES: Final = {
+    "PublicKey": "seedpack.crypto.keys:PublicKey",
+    "Seed": "seedpack.seed.seed:Seed",
+    "SeedError": "seedpack.errors:SeedError",
+    "TrustStore": "seedpack.trust.store:TrustStore",
+    "assemble_seed": "seedpack.assemble:assemble",
+    "extract_seed": "seedpack.extract:extract",
+    "generate_private_key": "seedpack.crypto.keys:generate_private_key",
+    "inspect_seed": "seedpack.seed.unverified:inspect_seed",
+    "merge_seeds": "seedpack.seed.partial:merge_seeds",
+    "open_seed": "seedpack.seed.opening:open_seed",
+    "repair_seed": "seedpack.seed.repair:repair_seed",
+    "sign_seed": "seedpack.seed.signing:sign_seed",
+    "split_seed": "seedpack.seed.partial:split_seed",
+    "verify_seed": "seedpack.seed.verify:verify_seed",
+}
+
+__all__ = [
+    "PublicKey",
+    "Seed",
+    "SeedError",
+    "TrustStore",
+    "__version__",
+    "assemble_seed",
+    "extract_seed",
+    "generate_private_key",
+    "inspect_seed",
+    "merge_seeds",
+    "open_seed",
+    "repair_seed",
+    "sign_seed",
+    "split_seed",
+    "verify_seed",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the home of a public name at its first use (PEP 562)."""
+    if name not in _HOMES:
+        msg = f"module 'seedpack' has no attribute {name!r}"
+        raise AttributeError(msg)
+    module, _, attribute = _HOMES[name].partition(":")
+    value: object = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted(__all__)

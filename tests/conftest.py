@@ -1,0 +1,70 @@
+"""What every test shares: settings that make runs repeatable, and the command line as a user has it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may depend on a network
+os.environ["NO_COLOR"] = "1"
+
+# "default" is what CI runs: the same examples each time, and no deadline, because a loaded
+# machine is no defect. "thorough" searches further: pytest --hypothesis-profile=thorough.
+hypothesis.settings.register_profile(
+    "default", deadline=None, derandomize=True, max_examples=60, print_blob=True
+)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=5_000)
+hypothesis.settings.load_profile("default")
+
+
+class Outcome(NamedTuple):
+    """What a user sees of one call of the program."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of public data that lies beside the repository, where there is one."""
+    if not SHARED.is_dir():
+        pytest.skip("no folder ../shared with the public data sets")
+    return SHARED
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., Outcome]:
+    """Run ``seedpack ARGS`` as a process of its own, with its own home."""
+
+    def run(*args: object, cwd: Path = tmp_path, **env: str) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-m", "seedpack_cli", *map(str, args)],
+            cwd=cwd,
+            env={**os.environ, **_python_path(), "HOME": str(tmp_path), **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def _python_path() -> dict[str, str]:
+    # The checkout is importable in the child even where it is not installed.
+    return {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "cli")))}
