@@ -1,4 +1,4 @@
-"""What every test shares: settings that make runs repeatable, and the command line as a user has it."""
+"""What every test shares: repeatable settings, and the program as a user runs it."""
 
 from __future__ import annotations
 
