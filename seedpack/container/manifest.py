@@ -1,25 +1,23 @@
 """The manifest: its types, and the one encoding that each value has (spec: MAN).
 
-    signed bytes --msgpack, bounded--> plain values --msgspec, strict--> Manifest
-         ^                                                                  |
-         +----------------- equal, byte for byte (MAN-2) ------ msgpack <---+
+    signed bytes --profile: bounded walk--> the same bytes --msgspec, strict--> Manifest
+         ^                                                                         |
+         +----------------- equal, byte for byte (MAN-2) ------- msgpack <---------+
 
-msgpack and msgspec both accept duplicate keys, padded integers and reordered keys
-in silence; the comparison refuses all of them at once. What a type cannot say
-(sums, names, limits) is in ``rules``.
+msgspec accepts duplicate and reordered keys in silence; the comparison refuses
+them. What a type cannot say (sums, names, limits) is in ``rules``.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import msgpack
 import msgspec
 
-from seedpack import limits
+from seedpack.container.profile import check_profile
 from seedpack.errors import FormatError
 
-DigestAlgorithm = Literal["blake3-256", "sha2-256"]
 Params = dict[str, int | str | bytes]
 
 
@@ -53,7 +51,7 @@ class Attachment(_Record):
     chunk_nbytes: int  # raw bytes per chunk, but for the last
     chunks: list[Chunk]
     digest: bytes  # (32,) of the content
-    kind: Literal["card", "config", "licence", "other", "tokenizer"]
+    kind: str
     name: str
     nbytes: int
 
@@ -108,7 +106,7 @@ class Manifest(_Record):
     claims: list[Claim]
     created: int  # seconds since 1970
     decoded_nbytes: int
-    digest_algorithm: DigestAlgorithm
+    digest_algorithm: str
     expires: int | None  # seconds since 1970
     layers: list[Layer]
     name: str
@@ -128,3 +126,37 @@ class Manifest(_Record):
     def chunks(self) -> list[Chunk]:
         """All chunks in payload order; the place in this list is the chunk's index."""
         return self.data_chunks + (self.parity.chunks if self.parity else [])
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(Manifest)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the only bytes that ``manifest`` has: keys ascending, shortest forms."""
+    plain = msgspec.to_builtins(manifest, builtin_types=(bytes,), order="sorted")
+    encoded: bytes = msgpack.packb(plain)
+    return encoded
+
+
+def decode_manifest(authenticated: bytes) -> Manifest:
+    """Decode manifest bytes whose signature has already been verified.
+
+    Args:
+        authenticated: Exactly the signed bytes.
+
+    Raises:
+        FormatError: MAN-1 (not of the grammar), MAN-2 (not canonical), or MAN-3 to
+            MAN-6 (outside the msgpack profile).
+    """
+    check_profile(authenticated)
+    try:
+        manifest = _DECODER.decode(authenticated)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        where = place.strip("`").replace("$", "manifest", 1) or "manifest"
+        raise FormatError(f"manifest: {message}", rule="MAN-1", where=where) from error
+    if encode_manifest(manifest) != authenticated:
+        raise FormatError(
+            "manifest is not in its canonical encoding", rule="MAN-2", where="manifest"
+        )
+    return manifest

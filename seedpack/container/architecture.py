@@ -1,0 +1,67 @@
+"""An architecture as data that points to no code (spec: ARC)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+from seedpack import limits
+from seedpack.container.names import check_text
+from seedpack.errors import FormatError
+
+if TYPE_CHECKING:
+    from seedpack.container.manifest import Architecture
+
+FRAMEWORK: Final = "transformers"  # ARC-1
+CODE_KEYS: Final = frozenset({"auto_map", "custom_pipelines", "trust_remote_code"})  # ARC-3
+_IDENTIFIER: Final = re.compile(r"\A[A-Za-z0-9_.-]+\Z")
+
+
+def check_architecture(architecture: Architecture) -> None:
+    """Refuse an architecture that is not plain data.
+
+    Raises:
+        FormatError: ARC-1 to ARC-3.
+    """
+    if architecture.framework != FRAMEWORK:
+        raise _refusal("ARC-1", "architecture.framework", "unknown framework")
+    for field, value in (
+        ("class", architecture.class_name),
+        ("model_type", architecture.model_type),
+    ):
+        if not _IDENTIFIER.match(value) or len(value) > limits.MAX_NAME_NBYTES:
+            raise _refusal("ARC-1", f"architecture.{field}", f"not an identifier: {value[:80]!a}")
+    where = "architecture.config"
+    if len(architecture.config.encode()) > limits.MAX_CONFIG_NBYTES:
+        raise _refusal("ARC-2", where, "config is larger than 1 MiB")
+    check_text(architecture.config, where=where, allow="\n", limit=limits.MAX_CONFIG_NBYTES)
+    check_plain_json(architecture.config, where=where)
+
+
+def check_plain_json(text: str, *, where: str) -> None:
+    """Refuse ``text`` unless it is one JSON object without duplicate or code keys.
+
+    Raises:
+        FormatError: ARC-2 or ARC-3.
+    """
+
+    def plain_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        keys = {key for key, _ in pairs}
+        if len(keys) < len(pairs):
+            raise _refusal("ARC-2", where, "a key stands twice in the config")
+        if keys & CODE_KEYS:
+            found = ", ".join(sorted(keys & CODE_KEYS))
+            raise _refusal("ARC-3", where, f"config points to code: {found}")
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=plain_object)
+    except (ValueError, RecursionError) as error:
+        raise _refusal("ARC-2", where, "config is not JSON") from error
+    if not isinstance(value, dict):
+        raise _refusal("ARC-2", where, "config is not a JSON object")
+
+
+def _refusal(rule: str, where: str, message: str) -> FormatError:
+    return FormatError(message, rule=rule, where=where)

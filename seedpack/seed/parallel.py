@@ -1,0 +1,73 @@
+"""The same work on many items over all cores, stopping at the first failure.
+
+Digests and decoders release the interpreter lock, so threads are enough; plain
+``threading`` keeps the start-up of ``verify`` short.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Item = TypeVar("Item")
+
+MAX_THREADS: Final = 16  # memory of a verifier is bounded by one chunk per thread
+
+
+def thread_count() -> int:
+    """Return how many threads may run at once here."""
+    return min(len(os.sched_getaffinity(0)), MAX_THREADS)
+
+
+def for_each(
+    items: Sequence[Item], make_worker: Callable[[], Callable[[Item], None]], *, threads: int
+) -> None:
+    """Call a worker on every item, with one worker per thread.
+
+    Args:
+        items: Taken in order, each exactly once.
+        make_worker: Called once in each thread; its result keeps that thread's buffers.
+        threads: 1 runs everything in the calling thread.
+
+    Raises:
+        Exception: The failure with the lowest place in ``items``; later items are left out.
+    """
+    run = _Run(items, make_worker)
+    helpers = [threading.Thread(target=run.work) for _ in range(min(threads, len(items)) - 1)]
+    for helper in helpers:
+        helper.start()
+    run.work()
+    for helper in helpers:
+        helper.join()
+    if run.failures:
+        raise min(run.failures, key=lambda failure: failure[0])[1]
+
+
+class _Run:
+    """Shared state of one ``for_each``."""
+
+    def __init__(
+        self, items: Sequence[Item], make_worker: Callable[[], Callable[[Item], None]]
+    ) -> None:
+        self.items = items
+        self.make_worker = make_worker
+        self.places = iter(enumerate(items))
+        self.lock = threading.Lock()
+        self.failures: list[tuple[int, BaseException]] = []
+
+    def work(self) -> None:
+        place = -1
+        try:
+            worker = self.make_worker()
+            while not self.failures:
+                with self.lock:
+                    place, item = next(self.places)
+                worker(item)
+        except StopIteration:
+            return
+        except BaseException as error:  # noqa: BLE001 -- handed to the caller of for_each
+            self.failures.append((place, error))

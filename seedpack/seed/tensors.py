@@ -1,0 +1,132 @@
+"""Decoded tensors from checked chunks (spec: steps 6 to 8).
+
+    layer -> chunks --read_chunk: digest holds--> decoder, same buffer --> one array
+                                                       array --digest equals the signed one--> out
+
+A large layer's chunks are decoded by several threads into one array; small layers
+are decoded whole, one per thread. Layers come out in manifest order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from seedpack import limits
+from seedpack.codecs import get_codec
+from seedpack.codecs.tensors import tensor_digest
+from seedpack.container.rules import layer_nbytes
+from seedpack.dtypes import DTYPES, DType
+from seedpack.errors import IntegrityError
+from seedpack.seed.parallel import thread_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+
+    from seedpack.codecs.base import LayerDecoder
+    from seedpack.container.manifest import Layer
+    from seedpack.container.payload import PlacedChunk
+    from seedpack.seed.contents import Contents
+
+_LARGE_NBYTES: Final = 8 * limits.MIB  # layers above are decoded by several threads
+_AHEAD_NBYTES: Final = 64 * limits.MIB  # decoded bytes that may wait for the consumer
+
+
+class Tensor(NamedTuple):
+    """One decoded and checked tensor.
+
+    ``array`` has the layer's shape and the dtype's storage type: bfloat16 as the
+    uint16 of its bits, float8 and bool as uint8, all else as itself.
+    """
+
+    name: str
+    dtype: DType
+    array: np.ndarray
+
+
+def decode_layers(
+    seed: Contents, *, layers: str | None = None, skip_absent: bool = False
+) -> Iterator[Tensor]:
+    """Yield the decoded tensors of the layers whose name matches, in manifest order.
+
+    Args:
+        seed: Open seed.
+        layers: Glob over layer names.
+        skip_absent: Leave out layers that lack a chunk instead of refusing.
+
+    Raises:
+        IntegrityError: CHK-2, PRT-3 or LAY-8.
+        CodecError: CHK-3, ZST, LAY-7 or a codec's own rule.
+        ValueError: No layer matches.
+
+    Cost:
+        Memory: at most 64 MiB of decoded layers ahead of the consumer, or one layer.
+    """
+    todo = deque(
+        (layer, chunks)
+        for layer, chunks in seed.layers(layers)
+        if not skip_absent or all(chunk.offset is not None for chunk in chunks)
+    )
+    waiting: deque[tuple[Layer, Callable[[], np.ndarray]]] = deque()
+    ahead = 0
+    with ThreadPoolExecutor(thread_count()) as pool:
+        try:
+            while todo or waiting:
+                while todo and (not waiting or ahead < _AHEAD_NBYTES):
+                    layer, chunks = todo.popleft()
+                    waiting.append((layer, _start_layer(seed, layer, chunks, pool)))
+                    ahead += layer_nbytes(layer)
+                layer, finish = waiting.popleft()
+                ahead -= layer_nbytes(layer)
+                yield Tensor(layer.name, DTYPES[layer.dtype], finish())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_layer(
+    seed: Contents, layer: Layer, chunks: list[PlacedChunk], pool: ThreadPoolExecutor
+) -> Callable[[], np.ndarray]:
+    """Set the pool to work on ``layer``; the result waits for it and checks its digest."""
+    if layer_nbytes(layer) <= _LARGE_NBYTES:
+        return pool.submit(_decode_whole, seed, layer, chunks).result
+    decoder = get_codec(layer.codec).decoder(layer, DTYPES[layer.dtype])
+    parts = [
+        pool.submit(_decode_chunk, seed, decoder, number, chunk)
+        for number, chunk in enumerate(chunks)
+    ]
+
+    def finish() -> np.ndarray:
+        for part in parts:
+            part.result()
+        return _checked(seed, layer, decoder.finish(), threads=thread_count())
+
+    return finish
+
+
+def _decode_whole(seed: Contents, layer: Layer, chunks: list[PlacedChunk]) -> np.ndarray:
+    decoder = get_codec(layer.codec).decoder(layer, DTYPES[layer.dtype])
+    for number, chunk in enumerate(chunks):
+        _decode_chunk(seed, decoder, number, chunk)
+    return _checked(seed, layer, decoder.finish(), threads=1)
+
+
+def _decode_chunk(seed: Contents, decoder: LayerDecoder, number: int, chunk: PlacedChunk) -> None:
+    stored = seed.read_chunk(chunk, bytearray(chunk.stored_nbytes))
+    decoder.decode_chunk(number, stored)
+
+
+def _checked(seed: Contents, layer: Layer, flat: np.ndarray, *, threads: int) -> np.ndarray:
+    """Return ``flat`` in the layer's shape once its digest is the signed one (LAY-8)."""
+    algorithm = seed.manifest.digest_algorithm
+    actual = tensor_digest(algorithm, DTYPES[layer.dtype], layer.shape, flat, threads=threads)
+    if actual != layer.digest:
+        raise IntegrityError(
+            f"decoded tensor has digest {actual.hex()[:16]}, signed is {layer.digest.hex()[:16]}",
+            rule="LAY-8",
+            where=f"layer {layer.name}",
+            hint="the publisher's writer or this reader's codec is at fault; report it",
+        )
+    return flat.reshape(layer.shape)
