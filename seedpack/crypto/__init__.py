@@ -1,0 +1,1 @@
+"""Digests, keys, signatures: thin and strict around well-kept libraries."""
