@@ -13,19 +13,17 @@ import msgpack
 _EXTENSION_TAG = 0x53454544  # unassigned; a tag that the grammar nowhere allows
 
 
-class _Pairs(list[tuple[object, object]]):
+class Pairs(list[tuple[object, object]]):
     """A map as it stands in the file."""
 
 
-def cbor_from_msgpack(data: bytes) -> bytes:
-    """Decode one msgpack value and encode it as CBOR.
+def read_msgpack(data: bytes) -> object:
+    """Decode one msgpack value, maps as pairs.
 
     Raises:
         ValueError: ``data`` is not exactly one msgpack value (msgpack's errors are of this kind).
     """
-    return encode(
-        msgpack.unpackb(data, object_pairs_hook=_Pairs, strict_map_key=False, timestamp=0)
-    )
+    return msgpack.unpackb(data, object_pairs_hook=Pairs, strict_map_key=False, timestamp=0)
 
 
 def encode(value: object) -> bytes:
@@ -62,6 +60,6 @@ _ENCODERS = (
     (str, lambda text: _head(3, len(text.encode())) + text.encode()),
     ((msgpack.ExtType, msgpack.Timestamp), lambda x: _head(6, _EXTENSION_TAG) + encode(repr(x))),
     (dict, lambda mapping: _encode_map(list(mapping.items()))),
-    (_Pairs, _encode_map),
+    (Pairs, _encode_map),
     (list, lambda items: _head(4, len(items)) + b"".join(map(encode, items))),
 )
