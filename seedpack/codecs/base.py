@@ -1,0 +1,66 @@
+"""What every codec offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seedpack.container.manifest import Layer, Params
+    from seedpack.dtypes import DType
+
+
+class Encoded(NamedTuple):
+    """A tensor as it will be stored."""
+
+    codec: str  # id; ``raw`` where the codec asked for declined
+    params: Params
+    chunks: list[bytes]  # stored bytes, in order
+
+    @property
+    def stored_nbytes(self) -> int:
+        """Size of all chunks."""
+        return sum(map(len, self.chunks))
+
+
+class LayerDecoder(Protocol):
+    """One layer on its way back to values; its sizes and params have been checked."""
+
+    def decode_chunk(self, index: int, stored: memoryview) -> None:
+        """Decode one chunk into its place; threads may decode distinct chunks at once.
+
+        Args:
+            index: Place of the chunk among the layer's chunks.
+            stored: Contiguous bytes whose digest has been checked (CHK-2).
+
+        Raises:
+            CodecError: CHK-3, ZST, LAY-7 or a rule of the codec.
+        """
+
+    def finish(self) -> np.ndarray:
+        """Return the values: 1-D, of the dtype's storage type; every chunk was decoded."""
+
+
+class Codec(Protocol):
+    """A way to store the values of one tensor; without state, so free to share."""
+
+    @property
+    def id(self) -> str:
+        """Name in the manifest (LAY-5)."""
+
+    def encode(self, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> Encoded | None:
+        """Return the stored form, or None for values that another codec should take.
+
+        Args:
+            values: 1-D, contiguous, of numpy type ``dtype.storage``.
+            dtype: What the stored bits mean.
+            chunk_raw_nbytes: Decoded bytes per chunk.
+        """
+
+    def decoder(self, layer: Layer, dtype: DType) -> LayerDecoder:
+        """Check params, number and sizes of the chunks, and only then allocate the values.
+
+        Raises:
+            CodecError: CHK-3, LAY-4, LAY-7 or a rule of the codec.
+        """

@@ -1,0 +1,68 @@
+"""The codecs that this reader knows. A new codec: one file, one line here, one spec page.
+
+Modules are named by strings and imported on first use, so that ids cost no numpy.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from seedpack.limits import DEFAULT_CHUNK_RAW_NBYTES, MAX_CHUNK_RAW_NBYTES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seedpack.codecs.base import Codec, Encoded
+    from seedpack.dtypes import DType
+
+_MODULES: Final = {
+    "q8": "seedpack.codecs.q8",
+    "raw": "seedpack.codecs.raw",
+}
+CODEC_IDS: Final = frozenset(_MODULES)
+FALLBACK_ID: Final = "raw"  # takes every value of every dtype
+
+
+@cache
+def get_codec(codec_id: str) -> Codec:
+    """Return the codec with this id, importing it on first use.
+
+    Raises:
+        ValueError: No such codec; manifests that name one are refused earlier (LAY-5).
+    """
+    if codec_id not in _MODULES:
+        raise ValueError(f"unknown codec {codec_id!r}, known are {sorted(_MODULES)}")
+    return cast("Codec", import_module(_MODULES[codec_id]).CODEC)
+
+
+def encode_tensor(
+    codec_id: str,
+    values: np.ndarray,
+    dtype: DType,
+    *,
+    chunk_raw_nbytes: int = DEFAULT_CHUNK_RAW_NBYTES,
+) -> Encoded:
+    """Encode a tensor, with ``raw`` where the codec declines it; the result names the codec.
+
+    Args:
+        codec_id: One of ``CODEC_IDS``.
+        values: Any shape and strides, of numpy type ``dtype.storage``; taken in C order.
+        dtype: What the stored bits mean.
+        chunk_raw_nbytes: Decoded bytes per chunk, 16 to 4 MiB.
+
+    Raises:
+        ValueError: Unknown codec, or values or a chunk size that do not fit (wrong call).
+    """
+    if values.dtype.str != dtype.storage:
+        raise ValueError(f"values of type {values.dtype.str} for {dtype.name}")
+    if not 16 <= chunk_raw_nbytes <= MAX_CHUNK_RAW_NBYTES:  # noqa: PLR2004 -- see Args
+        raise ValueError(f"chunks of {chunk_raw_nbytes} bytes")
+    flat = values.ravel()  # contiguous, in C order; copied only where it was neither
+    encoded = get_codec(codec_id).encode(flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+    if encoded is None:
+        encoded = get_codec(FALLBACK_ID).encode(flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+    if encoded is None:
+        raise ValueError(f"codec {FALLBACK_ID} declined values")
+    return encoded

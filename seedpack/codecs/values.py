@@ -1,0 +1,114 @@
+"""The values of one layer: cut into chunks, allocated, checked for finiteness.
+
+n values, chunk_values --> ceil(n / chunk_values) chunks, all full but the last
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from seedpack.errors import CodecError
+from seedpack.limits import MAX_CHUNK_RAW_NBYTES
+
+if TYPE_CHECKING:
+    from seedpack.container.manifest import Layer
+    from seedpack.dtypes import DType
+
+_NOT_SIGN: Final = 0x7FFF  # of a float's top 16 bits
+
+
+def read_params(layer: Layer, names: frozenset[str], *, rule: str) -> dict[str, int]:
+    """Return the params, which must be exactly these, all integers of at least 1.
+
+    Raises:
+        CodecError: ``rule``.
+    """
+    where = f"layer {layer.name}"
+    if layer.params.keys() != names:
+        message = f"params of codec {layer.codec} are not {', '.join(sorted(names))}"
+        raise CodecError(message, rule=rule, where=where)
+    params: dict[str, int] = {}
+    for name, value in layer.params.items():
+        if not isinstance(value, int) or value < 1:
+            raise CodecError(f"param {name} is no count", rule=rule, where=where)
+        params[name] = value
+    return params
+
+
+def chunk_counts(layer: Layer, dtype: DType, chunk_values: int) -> list[int]:
+    """Return the number of values in each chunk, after a look at the chunks that there are.
+
+    Raises:
+        CodecError: CHK-1, chunks would decode to more than 4 MiB; CHK-3, not as many
+            chunks as the values need.
+    """
+    where = f"layer {layer.name}"
+    if chunk_values * dtype.itemsize > MAX_CHUNK_RAW_NBYTES:
+        message = f"chunks decode to {chunk_values * dtype.itemsize} bytes"
+        raise CodecError(message, rule="CHK-1", where=where)
+    nvalues = math.prod(layer.shape)
+    nchunks = -(-nvalues // chunk_values)
+    if len(layer.chunks) != nchunks:
+        message = f"{len(layer.chunks)} chunks, the values need {nchunks}"
+        raise CodecError(message, rule="CHK-3", where=where)
+    return [min(chunk_values, nvalues - i * chunk_values) for i in range(nchunks)]
+
+
+def allocate_values(layer: Layer, dtype: DType) -> np.ndarray:
+    """Return uninitialised room for a layer's values.
+
+    Raises:
+        CodecError: LAY-4, this machine has no such memory.
+    """
+    nvalues = math.prod(layer.shape)
+    try:
+        return np.empty(nvalues, dtype=dtype.storage)
+    except MemoryError as error:
+        raise CodecError(
+            f"tensor of {nvalues * dtype.itemsize} bytes does not fit into memory",
+            rule="LAY-4",
+            where=f"layer {layer.name}",
+            hint="choose other layers with --layers, or a machine with more memory",
+        ) from error
+
+
+def all_finite(values: np.ndarray, dtype: DType) -> bool:
+    """Return whether ``values`` hold no NaN and no infinity; integers never do.
+
+    Args:
+        values: 1-D, contiguous, of numpy type ``dtype.storage``.
+        dtype: What the stored bits mean.
+    """
+    if dtype.kind != "float" or not values.size:
+        return True
+    if dtype.itemsize == 1:
+        magnitudes = values & np.uint8(0x7F)
+    else:
+        per_value = dtype.itemsize // 2
+        tops = values.view("<u2")[per_value - 1 :: per_value]
+        magnitudes = tops & np.uint16(_NOT_SIGN)
+    return int(magnitudes.max()) < first_nonfinite(dtype)
+
+
+def first_nonfinite(dtype: DType) -> int:
+    """Return the smallest that a non-finite float's top 16 (or 8) bits are, without the sign."""
+    if dtype.name == "float8_e4m3fn":
+        return 0x7F  # no infinities; all ones is the only NaN
+    width = min(dtype.itemsize, 2) * 8
+    ones = (1 << dtype.exponent_bits) - 1
+    return ones << (width - 1 - dtype.exponent_bits)
+
+
+def check_values(values: np.ndarray, dtype: DType, where: str) -> None:
+    """Refuse NaN and infinity in a layer declared finite, and bools that are neither 0 nor 1.
+
+    Raises:
+        CodecError: LAY-7, or CHK-3 for a bool.
+    """
+    if not all_finite(values, dtype):
+        raise CodecError("NaN or infinity in a finite layer", rule="LAY-7", where=where)
+    if dtype.kind == "bool" and values.size and int(values.max()) > 1:
+        raise CodecError("bool that is neither 0 nor 1", rule="CHK-3", where=where)
