@@ -1,0 +1,50 @@
+"""Decides by content what a MODEL path is (spec: EXT-1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from seedpack.errors import ExtractError
+from seedpack.frameworks.safetensors_files import SafetensorsWeights
+from seedpack.frameworks.sources import ModelSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STATE_DICT_ENDINGS: Final = frozenset({".pt", ".pth", ".bin"})
+
+
+def open_model(path: Path) -> ModelSource:
+    """Open a transformers folder, a ``.safetensors`` file or a weights-only state dict.
+
+    Raises:
+        ExtractError: EXT-1, it is none of these; EXT-2 to EXT-12, it is one that cannot
+            become a seed.
+    """
+    if path.is_dir():
+        from seedpack.frameworks.transformers_dirs import open_folder  # noqa: PLC0415 -- lazy
+
+        return _with_tensors(open_folder(path), path)
+    if not path.is_file():
+        what = "not a regular file" if path.exists() else "no such file or folder"
+        raise ExtractError(what, rule="EXT-1", where=str(path), hint="MODEL is a path")
+    if path.suffix == ".safetensors":
+        return _with_tensors(
+            ModelSource(kind="safetensors", weights=SafetensorsWeights(path)), path
+        )
+    if path.suffix in _STATE_DICT_ENDINGS:
+        from seedpack.frameworks.torch_files import TorchWeights  # noqa: PLC0415 -- lazy
+
+        return _with_tensors(ModelSource(kind="state-dict", weights=TorchWeights(path)), path)
+    raise ExtractError(
+        "neither a folder nor .safetensors, .pt, .pth or .bin",
+        rule="EXT-1",
+        where=str(path),
+        hint="MODEL is a transformers folder, a safetensors file or a state dict",
+    )
+
+
+def _with_tensors(source: ModelSource, path: Path) -> ModelSource:
+    if not source.infos():
+        raise ExtractError("holds no tensors", rule="EXT-3", where=str(path))
+    return source
