@@ -130,4 +130,4 @@ def _may_be_refused(planes: list[np.ndarray], dtype: DType) -> bool:
     """Return False where the top plane alone shows that all values are finite."""
     if not has_float_planes(dtype):
         return True
-    return bool(planes[-1].max() >= first_nonfinite(dtype) >> 7)
+    return bool(planes[-1].max() >= first_nonfinite(dtype) >> (8 * dtype.itemsize - 9))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seedpack.container.manifest import Layer
     from seedpack.dtypes import DType
 
-_NOT_SIGN: Final = 0x7FFF  # of a float's top 16 bits
+_BLOCK: Final = 1 << 16  # values looked at together, so that no copy outgrows the cache
 
 
 def read_params(layer: Layer, names: frozenset[str], *, rule: str) -> dict[str, int]:
@@ -82,24 +82,20 @@ def all_finite(values: np.ndarray, dtype: DType) -> bool:
         values: 1-D, contiguous, of numpy type ``dtype.storage``.
         dtype: What the stored bits mean.
     """
-    if dtype.kind != "float" or not values.size:
+    if dtype.kind != "float":
         return True
-    if dtype.itemsize == 1:
-        magnitudes = values & np.uint8(0x7F)
-    else:
-        per_value = dtype.itemsize // 2
-        tops = values.view("<u2")[per_value - 1 :: per_value]
-        magnitudes = tops & np.uint16(_NOT_SIGN)
-    return int(magnitudes.max()) < first_nonfinite(dtype)
+    words = values.view(f"<u{dtype.itemsize}")
+    without_sign = words.dtype.type((1 << (8 * dtype.itemsize - 1)) - 1)
+    limit = first_nonfinite(dtype)
+    blocks = (words[start : start + _BLOCK] for start in range(0, words.size, _BLOCK))
+    return all(int((block & without_sign).max()) < limit for block in blocks)
 
 
 def first_nonfinite(dtype: DType) -> int:
-    """Return the smallest that a non-finite float's top 16 (or 8) bits are, without the sign."""
+    """Return the smallest word, sign aside, that is an infinity or NaN of float ``dtype``."""
     if dtype.name == "float8_e4m3fn":
         return 0x7F  # no infinities; all ones is the only NaN
-    width = min(dtype.itemsize, 2) * 8
-    ones = (1 << dtype.exponent_bits) - 1
-    return ones << (width - 1 - dtype.exponent_bits)
+    return ((1 << dtype.exponent_bits) - 1) << dtype.mantissa_bits
 
 
 def check_values(values: np.ndarray, dtype: DType, where: str) -> None:
