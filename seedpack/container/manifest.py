@@ -10,7 +10,7 @@ them. What a type cannot say (sums, names, limits) is in ``rules``.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 import msgspec
@@ -18,7 +18,10 @@ import msgspec
 from seedpack.container.profile import check_profile
 from seedpack.errors import FormatError
 
-Params = dict[str, int | str | bytes]
+if TYPE_CHECKING:
+    Params = dict[str, int | str | bytes]
+else:
+    Params = dict[str, Any]  # msgspec refuses a union of text and binary: see _check_params
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -155,8 +158,19 @@ def decode_manifest(authenticated: bytes) -> Manifest:
         message, _, place = str(error).partition(" - at ")
         where = place.strip("`").replace("$", "manifest", 1) or "manifest"
         raise FormatError(f"manifest: {message}", rule="MAN-1", where=where) from error
+    _check_params(manifest)
     if encode_manifest(manifest) != authenticated:
         raise FormatError(
             "manifest is not in its canonical encoding", rule="MAN-2", where="manifest"
         )
     return manifest
+
+
+def _check_params(manifest: Manifest) -> None:
+    for index, layer in enumerate(manifest.layers):
+        if not {type(value) for value in layer.params.values()} <= {int, str, bytes}:
+            raise FormatError(
+                "manifest: a param is no integer, text or binary",
+                rule="MAN-1",
+                where=f"manifest.layers[{index}].params",
+            )
