@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, M
 
 from seedpack.errors import KeyFileError
 
+Label = Literal["ed25519", "ml-dsa-65"]
 PrivateHandle = Ed25519PrivateKey | MLDSA65PrivateKey
 
 PRIVATE_NBYTES: Final = 32  # of both algorithms: RFC 8032 and FIPS 204 start from a seed
@@ -42,7 +43,7 @@ _SMALL_ORDER_Y: Final = frozenset(
 
 
 class _Traits(NamedTuple):
-    label: str
+    label: Label
     public_nbytes: int
     signature_nbytes: int
 
@@ -54,7 +55,7 @@ class Algorithm(IntEnum):
     ML_DSA_65 = 2
 
     @property
-    def label(self) -> str:
+    def label(self) -> Label:
         """The name in trust stores and on the command line."""
         return _TRAITS[self].label
 
