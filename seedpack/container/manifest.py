@@ -35,7 +35,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     digest: bytes  # (32,) of the stored bytes
 
 
-class Layer(_Record):
+class Layer(_Record, frozen=True):
     """One tensor: what it is, how it is stored, what it decodes to."""
 
     chunks: list[Chunk]
@@ -48,7 +48,7 @@ class Layer(_Record):
     shape: list[int]
 
 
-class Attachment(_Record):
+class Attachment(_Record, frozen=True):
     """One file carried along: tokenizer, model card, licence."""
 
     chunk_nbytes: int  # raw bytes per chunk, but for the last
@@ -59,7 +59,7 @@ class Attachment(_Record):
     nbytes: int
 
 
-class Architecture(_Record, rename={"class_name": "class"}):
+class Architecture(_Record, frozen=True, rename={"class_name": "class"}):
     """What the tensors make, as data."""
 
     class_name: str
@@ -68,14 +68,14 @@ class Architecture(_Record, rename={"class_name": "class"}):
     model_type: str
 
 
-class Base(_Record):
+class Base(_Record, frozen=True):
     """The model that a delta seed refers to."""
 
     digest: bytes  # (32,)
     name: str
 
 
-class Claim(_Record):
+class Claim(_Record, frozen=True):
     """A figure of the publisher's with its control arm; decimal strings."""
 
     chance: str
@@ -91,7 +91,7 @@ class Claim(_Record):
     value: str
 
 
-class Parity(_Record):
+class Parity(_Record, frozen=True):
     """Redundancy over the data chunks (section 10)."""
 
     chunks: list[Chunk]
@@ -100,7 +100,7 @@ class Parity(_Record):
     stripe_nchunks: int
 
 
-class Manifest(_Record):
+class Manifest(_Record, frozen=True):
     """Everything that a publisher signs."""
 
     architecture: Architecture | None
@@ -122,8 +122,9 @@ class Manifest(_Record):
     @property
     def data_chunks(self) -> list[Chunk]:
         """Chunks of layers and attachments, in payload order."""
-        owners = (*self.layers, *self.attachments)
-        return [chunk for owner in owners for chunk in owner.chunks]
+        owned = [layer.chunks for layer in self.layers]
+        owned += [attachment.chunks for attachment in self.attachments]
+        return [chunk for chunks in owned for chunk in chunks]
 
     @property
     def chunks(self) -> list[Chunk]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class PlacedChunk(NamedTuple):
     """One chunk of the signed manifest and its place in this file."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which means nothing here
     stored_nbytes: int
     digest: bytes  # (32,)
     offset: int | None  # bytes from the file start; None where this file lacks it

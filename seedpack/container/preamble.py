@@ -79,7 +79,7 @@ def parse_preamble(head: bytes) -> Preamble:
         raise _refusal("PRE-3", 8, f"unsupported version {version}", "update seedpack")
     if flags:
         raise _refusal("PRE-4", 10, f"reserved flags set: {flags:#06x}")
-    preamble = Preamble(*sizes, seed_id)
+    preamble = Preamble._make((*sizes, seed_id))
     _check_sizes(preamble)
     return preamble
 
