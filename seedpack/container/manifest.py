@@ -156,9 +156,10 @@ def decode_manifest(authenticated: bytes) -> Manifest:
     try:
         manifest = _DECODER.decode(authenticated)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at ")
-        where = place.strip("`").replace("$", "manifest", 1) or "manifest"
-        raise FormatError(f"manifest: {message}", rule="MAN-1", where=where) from error
+        # The text may repeat a key of the file: escaped and cut, it can neither fake nor flood.
+        message, _, place = ascii(str(error))[1:-1].partition(" - at `$")
+        where = f"manifest{place[:80].rstrip('`')}"
+        raise FormatError(f"manifest: {message[:200]}", rule="MAN-1", where=where) from error
     _check_params(manifest)
     if encode_manifest(manifest) != authenticated:
         raise FormatError(
