@@ -47,8 +47,8 @@ def check_attachment_name(name: str, *, where: str) -> None:
     plain = len(components) <= _MAX_COMPONENTS and len(name) <= limits.MAX_NAME_NBYTES
     if not plain or not all(_is_component(component) for component in components):
         raise FormatError(f"attachment name {name[:80]!a}", rule="ATT-1", where=where)
-    stem, dot, ending = components[-1].rpartition(".")
-    if dot and (not stem or f".{ending}" not in ATTACHMENT_ENDINGS):
+    _, dot, ending = components[-1].rpartition(".")
+    if dot and f".{ending}" not in ATTACHMENT_ENDINGS:
         allowed = ", ".join(sorted(ATTACHMENT_ENDINGS))
         raise FormatError(
             f"attachment {name[:80]!a} of a kind that is not carried",

@@ -102,9 +102,8 @@ def _read_token(data: bytes, offset: int) -> _Token:
         raise _refusal("MAN-1", offset, "manifest ends inside a value")
     lead = data[offset]
     if lead < 0xC0:  # noqa: PLR2004 -- end of the one-byte forms
-        for end, first, kind in _SHORT_FORMS:
-            if lead < end:
-                return _Token(kind, lead - first, offset + 1)
+        _, first, kind = next(form for form in _SHORT_FORMS if lead < form[0])
+        return _Token(kind, lead - first, offset + 1)
     if lead in {_NIL, _FALSE, _TRUE}:
         return _Token("constant", 0, offset + 1)
     if lead in _FORBIDDEN:
