@@ -65,9 +65,10 @@ class _Run:
             worker = self.make_worker()
             while not self.failures:
                 with self.lock:
-                    place, item = next(self.places)
+                    taken = next(self.places, None)
+                if taken is None:
+                    return
+                place, item = taken
                 worker(item)
-        except StopIteration:
-            return
         except BaseException as error:  # noqa: BLE001 -- handed to the caller of for_each
             self.failures.append((place, error))
