@@ -11,33 +11,34 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from seedpack.assemble import assemble as assemble_seed
-    from seedpack.crypto.keys import PublicKey, generate_private_key
+    from seedpack.crypto.keys import Algorithm, PublicKey, generate_private_key
     from seedpack.errors import SeedError
     from seedpack.extract import extract as extract_seed
-    from seedpack.seed.opening import open_seed
+    from seedpack.seed.opening import Seed, open_seed, open_unverified
     from seedpack.seed.partial import merge_seeds, split_seed
     from seedpack.seed.repair import repair_seed
-    from seedpack.seed.seed import Seed
     from seedpack.seed.signing import sign_seed
-    from seedpack.seed.unverified import inspect_seed
     from seedpack.seed.verify import verify_seed
     from seedpack.trust.store import TrustStore
+    from seedpack.trust.storefile import load_trust_store
 
 __version__: Final = "0.1.0"
 
 # Public name -> "module:attribute". The folders `extract` and `assemble` would hide functions
 # of the same name as soon as they are imported; hence `extract_seed` and `assemble_seed`.
 _HOMES: Final = {
+    "Algorithm": "seedpack.crypto.keys:Algorithm",
     "PublicKey": "seedpack.crypto.keys:PublicKey",
-    "Seed": "seedpack.seed.seed:Seed",
+    "Seed": "seedpack.seed.opening:Seed",
     "SeedError": "seedpack.errors:SeedError",
     "TrustStore": "seedpack.trust.store:TrustStore",
     "assemble_seed": "seedpack.assemble:assemble",
     "extract_seed": "seedpack.extract:extract",
     "generate_private_key": "seedpack.crypto.keys:generate_private_key",
-    "inspect_seed": "seedpack.seed.unverified:inspect_seed",
+    "load_trust_store": "seedpack.trust.storefile:load_trust_store",
     "merge_seeds": "seedpack.seed.partial:merge_seeds",
     "open_seed": "seedpack.seed.opening:open_seed",
+    "open_unverified": "seedpack.seed.opening:open_unverified",
     "repair_seed": "seedpack.seed.repair:repair_seed",
     "sign_seed": "seedpack.seed.signing:sign_seed",
     "split_seed": "seedpack.seed.partial:split_seed",
@@ -45,6 +46,7 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "Algorithm",
     "PublicKey",
     "Seed",
     "SeedError",
@@ -53,9 +55,10 @@ __all__ = [
     "assemble_seed",
     "extract_seed",
     "generate_private_key",
-    "inspect_seed",
+    "load_trust_store",
     "merge_seeds",
     "open_seed",
+    "open_unverified",
     "repair_seed",
     "sign_seed",
     "split_seed",
