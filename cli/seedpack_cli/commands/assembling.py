@@ -1,0 +1,54 @@
+"""``seedpack assemble``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seedpack_cli import options, output
+
+
+def assemble(
+    seed: options.SeedPath,
+    out: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="A new folder, or a file ending in .safetensors."),
+    ],
+    trust: options.TrustPath = None,
+    key: options.KeyPaths = None,
+    threshold: options.Threshold = None,
+    layers: options.Layers = None,
+    now: options.Now = None,
+    no_record: options.NoRecord = False,
+    insecure: options.Insecure = False,
+    force: options.Force = False,
+    output_format: options.Format = output.OutputFormat.TEXT,
+) -> None:
+    """Verify SEED and rebuild the model from it.
+
+    OUT is a folder that AutoModel.from_pretrained loads, or a .safetensors file. Nothing is written
+    unless every signature, digest and shape is as it should be.
+    """
+    from seedpack.assemble import assemble as assemble_seed  # noqa: PLC0415
+    from seedpack.seed.opening import Seed  # noqa: PLC0415
+
+    del output_format  # read through output.settings
+    trusted: list[options.Trust] = []
+
+    def load_trust() -> options.Trust:
+        trusted.append(options.Trust(trust, key, threshold))
+        return trusted[0]
+
+    with options.open_trusted(seed, load_trust, insecure=insecure, now=now) as contents:
+        bar = output.progress_bar(f"assembling {seed.name}")
+        try:
+            report = assemble_seed(contents, out, layers=layers, overwrite=force, progress=bar)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        if isinstance(contents, Seed) and not no_record:
+            trusted[0].record(contents, now=now)
+    row = {"path": str(out), "verified": not insecure, **report.as_row()}
+    state = "NOT verified" if insecure else "verified"
+    output.print_data(row, f"{out}: {report.layers} layers assembled from a {state} seed")

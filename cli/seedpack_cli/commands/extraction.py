@@ -1,0 +1,106 @@
+"""``seedpack extract``."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seedpack_cli import options, output
+
+if TYPE_CHECKING:
+    from seedpack.extract import ExtractReport
+
+
+class CodecId(StrEnum):
+    """Codecs that can be asked for; spec/codecs/ has a page for each."""
+
+    RAW = "raw"
+    Q8 = "q8"
+
+
+class DigestId(StrEnum):
+    """Digest algorithms of the format."""
+
+    BLAKE3 = "blake3-256"
+    SHA2 = "sha2-256"
+
+
+def extract(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A transformers folder, a .safetensors file, or a .pt/.pth/.bin state dict.",
+        ),
+    ],
+    out: options.OutputPath,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name of the seed, as acme/minilm. Default: from MODEL."),
+    ] = None,
+    version: Annotated[
+        int,
+        typer.Option("--version", min=0, help="Counted up by you; consumers refuse older ones."),
+    ] = 1,
+    codec: Annotated[
+        CodecId, typer.Option("--codec", help="raw: lossless. q8: 8-bit groups, about 4x smaller.")
+    ] = CodecId.RAW,
+    parity: Annotated[
+        int | None,
+        typer.Option("--parity", metavar="PCT", min=1, max=1000, help="Add repair parity, in %."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Private key: sign, too.")] = None,
+    expires: options.Expires = None,
+    digest: Annotated[
+        DigestId, typer.Option("--digest", help="sha2-256 where rules ask for it; slower.")
+    ] = DigestId.BLAKE3,
+    force: options.Force = False,
+    output_format: options.Format = output.OutputFormat.TEXT,
+) -> None:
+    """Make a seed of MODEL: weights, architecture as data, tokenizer and card.
+
+    No code is taken from MODEL and none can be put into a seed. The same model, options and key
+    give the same file, bit for bit, where SOURCE_DATE_EPOCH fixes the time.
+    """
+    from seedpack.crypto.keyfiles import load_private_key  # noqa: PLC0415
+    from seedpack.extract import extract as extract_model  # noqa: PLC0415
+
+    del output_format  # read through output.settings
+    private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
+    report = extract_model(
+        model,
+        out,
+        name=name or _name_of(model),
+        version=version,
+        codec=codec.value,
+        expires=options.parse_date(expires),
+        digest_algorithm=digest.value,
+        parity_percent=parity,
+        key=private,
+        overwrite=force,
+        progress=output.progress_bar(f"extracting {model.name}"),
+    )
+    _print(out, report, signed=private is not None)
+
+
+def _name_of(model: Path) -> str:
+    """Return a valid seed name made of the last part of the path (MAN-11)."""
+    stem = model.resolve().name.lower()
+    for ending in (".safetensors", ".pth", ".pt", ".bin"):
+        stem = stem.removesuffix(ending)
+    return re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._") or "model"
+
+
+def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
+    for file in report.left_out:
+        output.print_note(f"left out: {file}")
+    row = {"path": str(out), "signed": signed, **report.as_row()}
+    text = (
+        f"{out}: {report.layers} layers, {output.format_nbytes(report.file_nbytes)}, "
+        f"{report.ratio:.2f}x smaller than the model, {'signed' if signed else 'NOT signed yet'}"
+    )
+    output.print_data(row, text)
