@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from seedpack.crypto.keys import PrivateKey, PublicKey
+from seedpack.crypto.pem import encode_pem
 from seedpack.crypto.publicfiles import encode_public_key, parse_public_key
 from seedpack.errors import KeyFileError
 from seedpack.files import atomic_output, read_small_file
@@ -99,14 +100,17 @@ def write_key_pair(
 
 
 def _encode_private(private: PrivateKey, passphrase: bytes | None) -> bytes:
-    from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 -- see _decrypt
+    # imported here for the reason given in _decrypt
+    from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415
 
-    if passphrase == b"":
+    from seedpack.crypto.pkcs8 import encrypt_private_key  # noqa: PLC0415
+
+    der = private.handle.private_bytes(s.Encoding.DER, s.PrivateFormat.PKCS8, s.NoEncryption())
+    if passphrase is None:
+        return encode_pem("PRIVATE KEY", der)
+    if not passphrase:
         raise KeyFileError("the passphrase is empty", rule="KEY-5", where="passphrase")
-    encryption: s.KeySerializationEncryption = (
-        s.NoEncryption() if passphrase is None else s.BestAvailableEncryption(passphrase)
-    )
-    return private.handle.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, encryption)
+    return encrypt_private_key(der, passphrase)
 
 
 def _label(text: bytes, where: str) -> bytes:

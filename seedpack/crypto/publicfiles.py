@@ -6,13 +6,12 @@ comparing the constant is the whole parser: no ASN.1 reader runs on a file from 
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
-import textwrap
 from typing import Final
 
 from seedpack.crypto.keys import Algorithm, PublicKey
+from seedpack.crypto.pem import encode_pem
 from seedpack.errors import KeyFileError
 
 # SubjectPublicKeyInfo up to the raw key: RFC 8410 section 4, RFC 9881 section 4
@@ -29,7 +28,6 @@ _PEM: Final = re.compile(
     rb"-----END PUBLIC KEY-----\s*\Z"
 )
 _SSH_LINE: Final = re.compile(rb"\Assh-ed25519 ([A-Za-z0-9+/=]+)(?: [^\r\n]*)?\s*\Z")
-_PEM_WIDTH: Final = 64  # RFC 7468, section 2
 
 
 def parse_public_key(text: bytes, *, where: str) -> PublicKey:
@@ -59,10 +57,7 @@ def parse_public_key(text: bytes, *, where: str) -> PublicKey:
 
 def encode_public_key(key: PublicKey) -> bytes:
     """Return ``key`` as SPKI PEM."""
-    der = _SPKI_PREFIX[key.algorithm] + key.raw
-    lines = textwrap.wrap(base64.b64encode(der).decode("ascii"), _PEM_WIDTH)
-    text = ["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""]
-    return "\n".join(text).encode("ascii")
+    return encode_pem("PUBLIC KEY", _SPKI_PREFIX[key.algorithm] + key.raw)
 
 
 def _split(text: bytes, where: str) -> tuple[Algorithm, bytes]:
