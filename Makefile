@@ -73,7 +73,7 @@ lint: $(VENV)/dev
 	$(BIN)/deptry .
 
 fuzz: $(VENV)/fuzz
-	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
+	$(BIN)/python -m fuzz.run --seconds $(SECONDS)
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench

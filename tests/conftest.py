@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+# What the installed script does; it also works in a checkout that is not installed.
+PROGRAM = "import sys; sys.argv[0] = 'seedpack'; from seedpack_cli.app import main; main()"
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may depend on a network
 os.environ["NO_COLOR"] = "1"
@@ -51,7 +53,7 @@ def run_cli(tmp_path: Path) -> Callable[..., Outcome]:
 
     def run(*args: object, cwd: Path = tmp_path, **env: str) -> Outcome:
         done = subprocess.run(
-            [sys.executable, "-m", "seedpack_cli", *map(str, args)],
+            [sys.executable, "-c", PROGRAM, *map(str, args)],
             cwd=cwd,
             env={**os.environ, **_python_path(), "HOME": str(tmp_path), **env},
             stdin=subprocess.DEVNULL,
@@ -66,5 +68,4 @@ def run_cli(tmp_path: Path) -> Callable[..., Outcome]:
 
 
 def _python_path() -> dict[str, str]:
-    # The checkout is importable in the child even where it is not installed.
     return {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "cli")))}
