@@ -1,7 +1,7 @@
 """Codec ``q8``: int8 codes with one bfloat16 scale per group (spec/codecs/q8.md).
 
     chunk = u32 length | u32 length | scales plane, bfloat16 | codes plane, int8
-    value = f32(code) * f32(scale), then nearest in the layer's dtype
+    value = f32(code) * f32(scale), then nearest in the layer's dtype (COD-Q8-8)
 
 The product of a code (7 bits) and a scale (8 bits) is exact in float32, so every
 machine decodes the same bits.
@@ -20,7 +20,7 @@ from seedpack.codecs.raw import CODEC as RAW
 from seedpack.codecs.values import (
     all_finite,
     allocate_values,
-    check_values,
+    check_finite,
     chunk_counts,
     read_params,
 )
@@ -44,7 +44,7 @@ _INFINITY_BITS: Final = 0x7F80
 
 
 class Q8Codec:
-    """Near-lossless: |x - x'| is at most half a scale, before the rounding to the dtype."""
+    """Near-lossless: |x - x'| is at most half a scale, before the last rounding (COD-Q8-9)."""
 
     id: Final = "q8"
 
@@ -107,7 +107,7 @@ class Q8Decoder:
         _check_scales(scales, where)
         _check_codes(codes, scales, self._group_values, where)
         _multiply(codes, widen_bfloat16(scales), self._group_values, out, self._dtype)
-        check_values(out, self._dtype, where)
+        check_finite(out, self._dtype, where)
 
     def finish(self) -> np.ndarray:
         """Return the values."""
@@ -161,10 +161,10 @@ def _encode_chunk(values: np.ndarray, dtype: DType) -> bytes | None:
 def _choose_scales(largest: np.ndarray) -> np.ndarray:
     """Return bfloat16 bits (g,) of the smallest normal scales that reach ``largest`` (g,)."""
     bits = (largest / _MAX_CODE).astype(np.float32).view(np.uint32) >> np.uint32(16)
-    bits = np.maximum(bits, _MIN_SCALE_BITS).astype(np.uint16)
-    too_small = widen_bfloat16(bits).astype(np.float64) * _MAX_CODE < largest
-    bits[too_small] += 1
-    return bits
+    scales: np.ndarray = np.maximum(bits, _MIN_SCALE_BITS).astype(np.uint16)
+    too_small = widen_bfloat16(scales).astype(np.float64) * _MAX_CODE < largest
+    scales[too_small] += 1
+    return scales
 
 
 def _multiply(

@@ -14,7 +14,7 @@ from seedpack.codecs.base import Encoded
 from seedpack.codecs.byteplanes import has_float_planes, merge_planes, plane_sizes, split_planes
 from seedpack.codecs.values import (
     allocate_values,
-    check_values,
+    check_finite,
     chunk_counts,
     first_nonfinite,
     read_params,
@@ -76,13 +76,15 @@ class RawDecoder:
         _check_stored_size(len(stored), out.size, self._dtype, where)
         if len(stored) == out.nbytes:
             out.view(np.uint8)[...] = np.frombuffer(stored, np.uint8)
-            is_suspect = True
+            may_be_infinite = True
         else:
             planes = _decode_planes(stored, out.size, self._dtype, where)
             merge_planes(planes, out, self._dtype)
-            is_suspect = _may_be_refused(planes, self._dtype)
-        if self._layer.finite and is_suspect:
-            check_values(out, self._dtype, where)
+            may_be_infinite = _may_be_infinite(planes, self._dtype)
+        if self._layer.finite and may_be_infinite:
+            check_finite(out, self._dtype, where)
+        if self._dtype.kind == "bool" and int(out.max()) > 1:
+            raise CodecError("bool that is neither 0 nor 1", rule="COD-RAW-4", where=where)
 
     def finish(self) -> np.ndarray:
         """Return the values."""
@@ -126,8 +128,9 @@ def _decode_planes(stored: memoryview, nvalues: int, dtype: DType, where: str) -
     return planes
 
 
-def _may_be_refused(planes: list[np.ndarray], dtype: DType) -> bool:
-    """Return False where the top plane alone shows that all values are finite."""
+def _may_be_infinite(planes: list[np.ndarray], dtype: DType) -> bool:
+    """Return False where the exponent plane alone shows that all values are finite."""
     if not has_float_planes(dtype):
         return True
-    return bool(planes[-1].max() >= first_nonfinite(dtype) >> (8 * dtype.itemsize - 9))
+    exponent = first_nonfinite(dtype) >> (8 * dtype.itemsize - 9)  # the 8 bits below the sign
+    return bool(planes[-1].max() >= exponent)

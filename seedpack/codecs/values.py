@@ -98,13 +98,11 @@ def first_nonfinite(dtype: DType) -> int:
     return ((1 << dtype.exponent_bits) - 1) << dtype.mantissa_bits
 
 
-def check_values(values: np.ndarray, dtype: DType, where: str) -> None:
-    """Refuse NaN and infinity in a layer declared finite, and bools that are neither 0 nor 1.
+def check_finite(values: np.ndarray, dtype: DType, where: str) -> None:
+    """Refuse NaN and infinity in a layer declared finite.
 
     Raises:
-        CodecError: LAY-7, or CHK-3 for a bool.
+        CodecError: LAY-7.
     """
     if not all_finite(values, dtype):
         raise CodecError("NaN or infinity in a finite layer", rule="LAY-7", where=where)
-    if dtype.kind == "bool" and values.size and int(values.max()) > 1:
-        raise CodecError("bool that is neither 0 nor 1", rule="CHK-3", where=where)
