@@ -6,7 +6,6 @@ otherwise --> the whole file anew: temporary, fsync, rename
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 from seedpack import limits
@@ -18,7 +17,6 @@ from seedpack.container.signature_area import (
 )
 from seedpack.container.writer import Header, write_container
 from seedpack.crypto.messages import signed_message
-from seedpack.errors import StoreError
 from seedpack.files import atomic_output
 from seedpack.seed.opening import UnverifiedContents, open_unverified
 
@@ -68,7 +66,7 @@ def sign_seed(path: Path, key: PrivateKey, *, expires: int = 0) -> SignatureReco
         used = encode_signature_area(records, reserve=False)
         start = limits.PREAMBLE_NBYTES + len(used) - len(encode_record(record))
         if _has_room(contents, len(used)) and path.stat().st_nlink == 1:
-            _write_in_place(path, encode_record(record), start)
+            contents.file.overwrite(start, encode_record(record))  # inside one page: SIG-4
         else:
             _rewrite(path, contents, records)
     return record
@@ -77,24 +75,6 @@ def sign_seed(path: Path, key: PrivateKey, *, expires: int = 0) -> SignatureReco
 def _has_room(contents: UnverifiedContents, used_nbytes: int) -> bool:
     reserved = contents.header.preamble.signatures_nbytes
     return used_nbytes <= reserved == limits.MAX_SIGNATURES_NBYTES
-
-
-def _write_in_place(path: Path, body: bytes, start: int) -> None:
-    """Write one record by one call inside one page (SIG-4): all of it or nothing is there."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.pwrite(fd, body, start)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write: {error.strerror}",
-            rule="OUT-1",
-            where=str(path),
-            hint="check permissions and space",
-        ) from error
 
 
 def _rewrite(path: Path, contents: UnverifiedContents, records: list[SignatureRecord]) -> None:

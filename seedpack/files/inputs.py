@@ -1,30 +1,23 @@
-"""Input that cannot surprise, and output that appears whole or not at all (spec: FIL, OUT).
-
-path --open once, regular file only--> InputFile --pread--> bytes, again and again
-bytes --> temporary file in the same folder --fsync--> rename --> fsync of the folder
-"""
+"""Regular files, opened once and read by position (spec: FIL; OUT-3 for signing in place)."""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
 import os
-import secrets
-import shutil
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from seedpack.errors import IntegrityError, StoreError
+from seedpack.files.outputs import unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
-    from typing import BinaryIO
 
 # O_NOFOLLOW: FIL-1; O_NONBLOCK: opening a FIFO must not wait for a writer.
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE_FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class InputFile:
@@ -104,14 +97,40 @@ class InputFile:
         except BlockingIOError:
             same = False
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         if not same:
-            raise StoreError(
-                "another program is writing this file",
-                rule="OUT-3",
-                where=str(self.path),
-                hint="try again when it has finished",
-            )
+            raise self._contended()
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        """Write ``data`` over what stands at ``offset``, by one call; durable on return.
+
+        Raises:
+            StoreError: OUT-1, the disk refused, and the file is as before; OUT-3, the
+                path leads to another file by now.
+        """
+        before = self.read(offset, len(data))
+        try:
+            fd = os.open(self.path, _WRITE_FLAGS)
+            try:
+                if not os.path.samestat(os.fstat(fd), os.fstat(self._fd)):
+                    raise self._contended()
+                written = os.pwrite(fd, data, offset)
+                if written < len(data):
+                    os.pwrite(fd, before[:written], offset)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def _contended(self) -> StoreError:
+        return StoreError(
+            "another program is writing this file",
+            rule="OUT-3",
+            where=str(self.path),
+            hint="try again when it has finished",
+        )
 
     def check_unchanged(self) -> None:
         """Refuse a file that was changed since it was opened.
@@ -167,111 +186,3 @@ def read_small_file(path: Path, *, limit: int, rule: str) -> bytes:
                 f"{file.nbytes} bytes, at most {limit} are allowed", rule=rule, where=str(path)
             )
         return file.read(0, file.nbytes)
-
-
-@contextlib.contextmanager
-def atomic_output(path: Path, *, mode: int = 0o644, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """Yield a seekable binary file that becomes ``path`` when the block ends without error.
-
-    Raises:
-        StoreError: OUT-1, the disk refused; OUT-2, ``path`` may not be written.
-    """
-    _check_destination(path, overwrite=overwrite)
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.tmp")
-    try:
-        fd = os.open(temporary, _CREATE_FLAGS, 0o600)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        try:
-            with os.fdopen(fd, "w+b") as file:
-                yield file
-                file.flush()
-                os.fchmod(fd, mode)
-                os.fsync(fd)
-            _publish(temporary, path, overwrite=overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-@contextlib.contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a new folder that becomes ``path`` when the block ends without error.
-
-    Raises:
-        StoreError: OUT-1, the disk refused; OUT-2, ``path`` exists.
-    """
-    if os.path.lexists(path):
-        raise _exists(path, hint="remove it or choose another name")
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.tmp")
-    try:
-        temporary.mkdir()
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        try:
-            yield temporary
-            _sync_tree(temporary)
-            temporary.rename(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_tree(folder: Path) -> None:
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with Path(root, name).open("rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(Path(root))
-
-
-def _check_destination(path: Path, *, overwrite: bool) -> None:
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise _exists(path, hint="seedpack writes regular files only, never through a link")
-    if not overwrite:
-        raise _exists(path, hint="remove it, choose another name, or pass --force")
-
-
-def _publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
-    if overwrite:
-        temporary.replace(path)
-        return
-    # link() refuses an existing name, which rename() would replace: of two writers one loses.
-    try:
-        os.link(temporary, path)
-    except FileExistsError as error:
-        raise _exists(path, hint="another program wrote it meanwhile") from error
-
-
-def _exists(path: Path, *, hint: str) -> StoreError:
-    return StoreError("already exists", rule="OUT-2", where=str(path), hint=hint)
-
-
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot write: {error.strerror}",
-        rule="OUT-1",
-        where=str(path),
-        hint="nothing was written; check space and permissions of the folder",
-    )
