@@ -39,17 +39,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demonstration.demo)
-app.command()(keys.keygen)
-app.command()(extraction.extract)
-app.command()(signing.sign)
-app.command()(verification.verify)
-app.command()(inspection.inspect)
-app.command()(inspection.diff)
-app.command()(assembling.assemble)
-app.command()(restoration.repair)
-app.command()(partition.split)
-app.command()(partition.merge)
+app.command(short_help="Show the whole story on real digits.")(demonstration.demo)
+app.command(short_help="Make a key pair.")(keys.keygen)
+app.command(short_help="Make a seed of a model.")(extraction.extract)
+app.command(short_help="Add a signature to a seed.")(signing.sign)
+app.command(short_help="Prove that a seed is what somebody you trust signed.")(verification.verify)
+app.command(short_help="Show what a seed says about itself, unverified.")(inspection.inspect)
+app.command(short_help="Show what differs between two seeds.")(inspection.diff)
+app.command(short_help="Verify a seed and rebuild the model.")(assembling.assemble)
+app.command(short_help="Restore damaged chunks from parity.")(restoration.repair)
+app.command(short_help="Write a part of a seed that verifies by itself.")(partition.split)
+app.command(short_help="Put parts of one seed together.")(partition.merge)
 app.add_typer(trust.app, name="trust")
 
 

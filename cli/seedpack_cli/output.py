@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seedpack.errors import SeedError
 
 SCHEMA: Final = 1  # of all JSON output; counted up when a key changes its meaning
+_KEY_ID_DIGITS: Final = 64
 _BAR_WIDTH: Final = 24
 _BAR_INTERVAL_S: Final = 0.1
 _REPORT_HINT: Final = "this is a bug; run again with --verbose and report what it prints"
@@ -123,6 +124,12 @@ def format_nbytes(nbytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     raise AssertionError
+
+
+def shorten_key(name: str) -> str:
+    """Return a principal's name; one that is a whole key id, as for ``--key``, is cut."""
+    is_key_id = len(name) == _KEY_ID_DIGITS and all(c in "0123456789abcdef" for c in name)
+    return f"key {name[:16]}" if is_key_id else name
 
 
 def format_time(seconds: int) -> str:

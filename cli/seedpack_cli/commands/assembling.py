@@ -44,11 +44,24 @@ def assemble(
     with options.open_trusted(seed, load_trust, insecure=insecure, now=now) as contents:
         bar = output.progress_bar(f"assembling {seed.name}")
         try:
-            report = assemble_seed(contents, out, layers=layers, overwrite=force, progress=bar)
+            report = assemble_seed(
+                contents, out, layers=layers, overwrite=force, insecure=insecure, progress=bar
+            )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         if isinstance(contents, Seed) and not no_record:
             trusted[0].record(contents, now=now)
-    row = {"path": str(out), "verified": not insecure, **report.as_row()}
+    if report.unused:
+        output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
+    row = {
+        "path": str(out),
+        "verified": not insecure,
+        "layers": report.layers,
+        "layers_total": report.layers_total,
+        "attachments": report.attachments,
+        "nbytes": report.nbytes,
+        "unused": report.unused,
+    }
+    share = f"{report.layers} of {report.layers_total} layers"
     state = "NOT verified" if insecure else "verified"
-    output.print_data(row, f"{out}: {report.layers} layers assembled from a {state} seed")
+    output.print_data(row, f"{out}: {share} assembled from a {state} seed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -97,10 +98,22 @@ def _name_of(model: Path) -> str:
 
 def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
     for file in report.left_out:
-        output.print_note(f"left out: {file}")
-    row = {"path": str(out), "signed": signed, **report.as_row()}
+        output.print_note(f"left out {file.name}: {file.reason}")
+    row = {
+        "path": str(out),
+        "signed": signed,
+        "seed_id": report.seed_id,
+        "codec": report.codec,
+        "fallbacks": report.fallbacks,
+        "raw_nbytes": report.raw_nbytes,
+        "file_nbytes": report.file_nbytes,
+        "parity_nbytes": report.parity_nbytes,
+        "attachments": report.attachments,
+        "left_out": [file._asdict() for file in report.left_out],
+        "layers": [dataclasses.asdict(layer) for layer in report.layers],
+    }
     text = (
-        f"{out}: {report.layers} layers, {output.format_nbytes(report.file_nbytes)}, "
+        f"{out}: {len(report.layers)} layers, {output.format_nbytes(report.file_nbytes)}, "
         f"{report.ratio:.2f}x smaller than the model, {'signed' if signed else 'NOT signed yet'}"
     )
     output.print_data(row, text)

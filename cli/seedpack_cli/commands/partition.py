@@ -54,7 +54,7 @@ def split(
 
 
 def merge(
-    seeds: Annotated[list[Path], typer.Argument(metavar="PART...", help="Parts of one seed.")],
+    seeds: Annotated[list[Path], typer.Argument(metavar="PART", help="Parts of one seed.")],
     out: options.OutputPath,
     trust: options.TrustPath = None,
     key: options.KeyPaths = None,

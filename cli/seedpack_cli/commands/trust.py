@@ -30,14 +30,13 @@ def init(
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
     """Make an empty trust store."""
-    from seedpack.files import atomic_output  # noqa: PLC0415
-    from seedpack.trust.store import TrustStore, encode_trust_store  # noqa: PLC0415
+    from seedpack.trust.store import TrustStore  # noqa: PLC0415
+    from seedpack.trust.storefile import save_trust_store  # noqa: PLC0415
 
     del output_format  # read through output.settings
     path = trust or options.default_store_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path, mode=0o600) as file:
-        file.write(encode_trust_store(TrustStore(threshold=threshold or 1)))
+    save_trust_store(path, TrustStore(threshold=threshold or 1))
     output.print_data({"path": str(path)}, f"{path}: empty trust store made")
 
 
@@ -163,9 +162,9 @@ def apply(
 
 
 def _change(trust: Path | None, change: Callable[[TrustStore], TrustStore]) -> None:
-    from seedpack.trust.storefile import change_trust_store  # noqa: PLC0415
+    from seedpack.trust.storefile import update_trust_store  # noqa: PLC0415
 
-    change_trust_store(options.Trust(trust, None, None).path or Path(), change)
+    update_trust_store(options.Trust(trust, None, None).path or Path(), change)
 
 
 def _row(principal: Principal) -> dict[str, Any]:

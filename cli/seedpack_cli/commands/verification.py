@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    seeds: Annotated[list[Path], typer.Argument(metavar="SEED...", help="Files to verify.")],
+    seeds: Annotated[list[Path], typer.Argument(metavar="SEED", help="Files to verify.")],
     trust: options.TrustPath = None,
     key: options.KeyPaths = None,
     threshold: options.Threshold = None,
@@ -75,7 +75,7 @@ def _row(path: Path, seed: Seed, report: VerifyReport) -> dict[str, Any]:
 
 
 def _line(path: Path, seed: Seed, report: VerifyReport) -> str:
-    principals = ", ".join(seed.vouching.principals)
+    principals = ", ".join(output.shorten_key(name) for name in seed.vouching.principals)
     share = f"{report.layers} of {report.layers_total} layers"
     how = "decoded" if report.decoded else output.format_nbytes(report.stored_nbytes)
     whole = "" if report.is_whole else "PARTLY "

@@ -77,6 +77,7 @@ def bomb(seed: Path, key: PrivateKey, out: Path) -> None:
             attachments=[readme],
             decoded_nbytes=contents.manifest.decoded_nbytes + _DECLARED_NBYTES,
             parity=None,
+            version=contents.manifest.version + 1,  # else rollback protection refuses it first
         )
         layer_chunks = [chunk for _, owned in contents.layers() for chunk in owned]
         payload = [bytes(contents.read_chunk(c, bytearray(c.stored_nbytes))) for c in layer_chunks]
