@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from seedpack import limits
 from seedpack.container.names import check_attachment_name, check_attachment_names
 from seedpack.errors import ExtractError, FormatError
-from seedpack.frameworks.configs import find_code_in_file
+from seedpack.frameworks.configs import find_pointer_in_file
 from seedpack.frameworks.sources import AttachedFile, LeftOut
 
 if TYPE_CHECKING:
@@ -32,8 +32,14 @@ _KINDS: Final[tuple[tuple[re.Pattern[str], FileKind], ...]] = (
     (re.compile(r"\A.*\.(model|tiktoken|jinja)\Z"), "tokenizer"),
     (re.compile(r"\A(.*config.*|modules|preprocessor.*|id2label)\.json\Z"), "config"),
 )
-# config.json at the top is the architecture; an index is written anew with the weights.
+# At the top config.json is the architecture, and an index belongs to weights in parts.
 _ELSEWHERE: Final = re.compile(r"\A(config\.json|[^/]*\.index\.json)\Z")
+# ASM-4: names by which a loader would take something else than what was verified: other
+# weights, weights in parts, or an adapter with the model that it names.
+_RESERVED: Final = re.compile(
+    r"\A(config\.json|model\.safetensors|(.*/)?(adapter_config\.json|[^/]*\.index\.json))\Z",
+    re.IGNORECASE,
+)
 
 
 def collect_files(
@@ -64,6 +70,11 @@ def collect_files(
     return tuple(files), tuple(left_out)
 
 
+def is_reserved(name: str) -> bool:
+    """Return whether an attachment of that name would change what a loader loads (ASM-4)."""
+    return bool(_RESERVED.match(name))
+
+
 def _walk(folder: Path) -> Iterator[str]:
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]  # .git, .cache
@@ -77,6 +88,8 @@ def _kind(name: str) -> FileKind | None:
 
 
 def _obstacle(name: str, path: Path) -> str | None:
+    if is_reserved(name):
+        return "would make a loader load something else"
     try:
         check_attachment_name(name, where=name)
     except FormatError as error:
@@ -100,7 +113,9 @@ def _check_together(files: list[AttachedFile], *, where: str) -> None:
     except FormatError as error:
         raise ExtractError(error.message, rule="EXT-11", where=where) from error
     for file in files:
-        key = find_code_in_file(file.name, file.path.read_text(encoding="utf-8", errors="replace"))
+        key = find_pointer_in_file(
+            file.name, file.path.read_text(encoding="utf-8", errors="replace")
+        )
         if key is not None:
             raise ExtractError(
                 f"key {key!a} points to code",

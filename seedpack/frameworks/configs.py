@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # transformers fetches a compiled kernel from the hub where these hold "owner/name".
 _KERNEL_KEYS: Final = ("attn_implementation", "experts_implementation")
+_WEIGHTS_KEY: Final = "transformers_weights"  # transformers reads weights from there instead
 _CLASS_LISTS: Final = frozenset({"modules.json", "router_config.json"})
 _OWN_CLASSES: Final = "sentence_transformers."
 
@@ -37,18 +38,18 @@ def parse_object(text: str, *, where: str) -> dict[str, Any]:
     return value
 
 
-def find_code(value: object) -> str | None:
-    """Return the first key that points to code outside the framework, at any depth."""
+def find_pointer(value: object) -> str | None:
+    """Return the first key that points to code or weights elsewhere, at any depth."""
     for key, item in _items(value):
-        if key in CODE_KEYS:
+        if key in CODE_KEYS or (key == _WEIGHTS_KEY and item is not None):
             return key
         if key.endswith(_KERNEL_KEYS) and any("/" in text for text in _texts(item)):
             return key
     return None
 
 
-def find_code_in_file(name: str, text: str) -> str | None:
-    """Return what in an attached file makes a library import code, if anything does.
+def find_pointer_in_file(name: str, text: str) -> str | None:
+    """Return the key in an attached file that makes a library import code, if there is one.
 
     Args:
         name: The attachment's.
@@ -67,7 +68,7 @@ def find_code_in_file(name: str, text: str) -> str | None:
                 text.startswith(_OWN_CLASSES) for text in _texts(item)
             ):
                 return key
-    return find_code(value)
+    return find_pointer(value)
 
 
 def normalise_config(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from seedpack.errors import ExtractError
 from seedpack.frameworks.safetensors_files import SafetensorsWeights
@@ -10,6 +10,8 @@ from seedpack.frameworks.sources import ModelSource
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from seedpack.frameworks.sources import Weights
 
 _STATE_DICT_ENDINGS: Final = frozenset({".pt", ".pth", ".bin"})
 
@@ -29,19 +31,21 @@ def open_model(path: Path) -> ModelSource:
         what = "not a regular file" if path.exists() else "no such file or folder"
         raise ExtractError(what, rule="EXT-1", where=str(path), hint="MODEL is a path")
     if path.suffix == ".safetensors":
-        return _with_tensors(
-            ModelSource(kind="safetensors", weights=SafetensorsWeights(path)), path
-        )
+        return _with_tensors(_bare("safetensors", SafetensorsWeights(path)), path)
     if path.suffix in _STATE_DICT_ENDINGS:
         from seedpack.frameworks.torch_files import TorchWeights  # noqa: PLC0415 -- lazy
 
-        return _with_tensors(ModelSource(kind="state-dict", weights=TorchWeights(path)), path)
+        return _with_tensors(_bare("state-dict", TorchWeights(path)), path)
     raise ExtractError(
         "neither a folder nor .safetensors, .pt, .pth or .bin",
         rule="EXT-1",
         where=str(path),
         hint="MODEL is a transformers folder, a safetensors file or a state dict",
     )
+
+
+def _bare(kind: Literal["safetensors", "state-dict"], weights: Weights) -> ModelSource:
+    return ModelSource(kind=kind, weights=weights, left_out=weights.left_out)
 
 
 def _with_tensors(source: ModelSource, path: Path) -> ModelSource:

@@ -82,6 +82,7 @@ class ModelSource:
     architecture: Architecture | None = None
     files: tuple[AttachedFile, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    unused: tuple[str, ...] = ()  # tensors that no parameter of the architecture takes
 
     def infos(self) -> tuple[TensorInfo, ...]:
         """Return names, dtypes and shapes without reading data."""

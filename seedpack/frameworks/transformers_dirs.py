@@ -19,7 +19,7 @@ from seedpack.files import read_small_file
 from seedpack.frameworks.attachments import collect_files
 from seedpack.frameworks.configs import normalise_config, parse_object
 from seedpack.frameworks.safetensors_files import SafetensorsWeights
-from seedpack.frameworks.sources import LeftOut, ModelSource, ShardedWeights
+from seedpack.frameworks.sources import ModelSource, ShardedWeights
 from seedpack.frameworks.torch_files import TorchWeights
 from seedpack.frameworks.transformers_models import check_assembly, default_class
 
@@ -49,13 +49,13 @@ def open_folder(folder: Path) -> ModelSource:
         unused = check_assembly(architecture, weights.infos())
     except AssemblyError as error:
         raise _not_ours(error) from error
-    notes = tuple(LeftOut(name, "carried, but no parameter of the architecture") for name in unused)
     return ModelSource(
         kind="transformers",
         weights=weights,
         architecture=architecture,
         files=files,
-        left_out=weights.left_out + left_out + notes,
+        left_out=weights.left_out + left_out,
+        unused=unused,
     )
 
 

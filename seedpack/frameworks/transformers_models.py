@@ -16,7 +16,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from seedpack.errors import AssemblyError
-from seedpack.frameworks.configs import find_code
+from seedpack.frameworks.configs import find_pointer
 from seedpack.frameworks.packages import import_torch, import_transformers
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ def _checked_config(architecture: Architecture) -> dict[str, Any]:
     """Return the config once nothing in it points outside of transformers."""
     config: dict[str, Any] = json.loads(architecture.config)  # plain: ARC-2, ARC-3
     name, model_type = architecture.class_name, architecture.model_type
-    key = find_code(config)
+    key = find_pointer(config)
     if key is not None:
         raise AssemblyError(
-            f"key {key!a} points to code outside the framework", rule="ASM-2", where="config.json"
+            f"key {key!a} points outside of the framework", rule="ASM-2", where="config.json"
         )
     if config.get("model_type") != model_type:
         raise AssemblyError(

@@ -28,7 +28,10 @@ LEFT = [
     "onnx/model.onnx",
     "trainer_state.json",
     "tokenizer.pkl",
-    "README",  # overwritten below: no dot is a name of its own
+    "adapter_config.json",  # would make loaders fetch the model that it names
+    "sub/Adapter_Config.json",
+    "onnx/model.index.json",
+    "Config.json",
     "a b/config.json",
     "config/aux.config.json",
     "1/2/3/4/config.json",
@@ -44,13 +47,12 @@ def put(folder, names, text="x"):
 
 @pytest.mark.spec("EXT-11")
 def test_EXT_11_listed_files_travel_and_all_others_are_reported(tmp_path):
-    left = [name for name in LEFT if name != "README"]
-    put(tmp_path, [*CARRIED, *left, "config.json", "model.safetensors", ".git/config.json"])
+    put(tmp_path, [*CARRIED, *LEFT, "config.json", "model.safetensors", ".git/config.json"])
     put(tmp_path, ["model.safetensors.index.json"])
     files, left_out = collect_files(tmp_path, weights=frozenset({"model.safetensors"}))
     assert {file.name: file.kind for file in files} == CARRIED
     assert [file.name for file in files] == sorted(CARRIED)
-    assert [item.name for item in left_out] == sorted(left)
+    assert [item.name for item in left_out] == sorted(LEFT)
     assert all(item.reason for item in left_out)
 
 

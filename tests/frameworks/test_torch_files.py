@@ -59,14 +59,14 @@ def test_wrapped_state_dict_is_found_and_the_rest_reported(tmp_path, key):
     path = save(tmp_path / "m.pt", {"epoch": 3, key: {"a": torch.ones(1)}, "optimizer": {}})
     source = open_model(path)
     assert [info.name for info in source.infos()] == ["a"]
-    assert [item.name for item in source.weights.left_out] == ["epoch", "optimizer"]
+    assert [item.name for item in source.left_out] == ["epoch", "optimizer"]
 
 
 def test_nested_dicts_are_joined_and_other_values_reported(tmp_path):
     path = save(tmp_path / "m.pt", {"net": {"a": torch.ones(1), "steps": 7}, "lr": 0.1})
     source = open_model(path)
     assert [info.name for info in source.infos()] == ["net.a"]
-    assert [item.name for item in source.weights.left_out] == ["net.steps", "lr"]
+    assert [item.name for item in source.left_out] == ["net.steps", "lr"]
 
 
 def test_tied_tensors_become_layers_of_their_own(tmp_path):

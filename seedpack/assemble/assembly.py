@@ -1,0 +1,188 @@
+"""From an open seed to a folder that ``AutoModel`` loads, or to one ``.safetensors`` file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from seedpack.dtypes import DTYPES
+from seedpack.errors import AssemblyError, ExtractError
+from seedpack.files import atomic_directory, atomic_output
+from seedpack.frameworks import NamedTensor, TensorInfo
+from seedpack.frameworks.attachments import is_reserved
+from seedpack.frameworks.configs import find_pointer_in_file
+from seedpack.frameworks.safetensors_writer import write_safetensors
+from seedpack.seed.opening import Seed
+from seedpack.seed.tensors import decode_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from seedpack.container.manifest import Architecture, Attachment
+    from seedpack.container.payload import PlacedChunk
+    from seedpack.seed.contents import Contents
+
+_CONFIG: Final = "config.json"
+_WEIGHTS: Final = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class AssemblyReport:
+    """What was made.
+
+    Attributes:
+        output: Folder or file.
+        layers: Number of tensors written.
+        layers_total: Number of layers of the seed.
+        attachments: Names of the files written beside the weights.
+        nbytes: Size of the weights file.
+        unused: Layers that no parameter of the architecture takes; written all the same.
+    """
+
+    output: Path
+    layers: int
+    layers_total: int
+    attachments: tuple[str, ...]
+    nbytes: int
+    unused: tuple[str, ...]
+
+
+def assemble(
+    seed: Contents,
+    output: Path,
+    *,
+    layers: str | None = None,
+    overwrite: bool = False,
+    insecure: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> AssemblyReport:
+    """Write the model that ``seed`` holds.
+
+    Args:
+        seed: Open; every chunk and tensor is checked on its way.
+        output: A folder, which must not exist; or a file, when it ends with ``.safetensors`` or
+            the seed has no architecture.
+        layers: Glob over layer names; a file with only these is written.
+        overwrite: Replace an existing file; a folder is never replaced.
+        insecure: Accept contents that nobody vouches for, because the user said so.
+        progress: Called with bytes done and bytes in all.
+
+    Raises:
+        AssemblyError: ASM-1 to ASM-4; nothing has been written.
+        IntegrityError, CodecError: Steps 6 to 8; nothing stays.
+        StoreError: OUT.
+        ValueError: No layer matches.
+    """
+    if not isinstance(seed, Seed) and not insecure:
+        raise AssemblyError(
+            "nobody whom you trust vouches for this seed",
+            rule="ASM-3",
+            where=str(seed.file.path),
+            hint="verify it against a trust store or a public key first",
+        )
+    weights = _Weights(seed, layers, progress)
+    architecture = seed.manifest.architecture
+    if output.suffix == ".safetensors" or architecture is None:
+        with atomic_output(output, overwrite=overwrite) as file:
+            nbytes = weights.write(file)
+        return weights.report(output, nbytes)
+    unused = _check_architecture(architecture, weights.infos)
+    return _write_folder(seed, output, weights, unused)
+
+
+class _Weights:
+    """The chosen layers of a seed, on their way out."""
+
+    def __init__(
+        self, seed: Contents, layers: str | None, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self._seed = seed
+        self._layers = layers
+        self._progress = progress
+        self.infos = [
+            TensorInfo(layer.name, DTYPES[layer.dtype], tuple(layer.shape))
+            for layer, _ in seed.layers(layers)
+        ]
+
+    def write(self, file: BinaryIO) -> int:
+        """Write all of them to ``file``; return its size."""
+        nbytes = write_safetensors(file, self.infos, self._tensors())
+        self._seed.file.check_unchanged()
+        return nbytes
+
+    def report(
+        self,
+        output: Path,
+        nbytes: int,
+        attachments: tuple[str, ...] = (),
+        unused: tuple[str, ...] = (),
+    ) -> AssemblyReport:
+        """Return the report of a finished assembly."""
+        total = len(self._seed.manifest.layers)
+        return AssemblyReport(output, len(self.infos), total, attachments, nbytes, unused)
+
+    def _tensors(self) -> Iterator[NamedTensor]:
+        total = sum(info.nbytes for info in self.infos)
+        done = 0
+        for tensor in decode_layers(self._seed, layers=self._layers):
+            data = tensor.array.reshape(-1).view("u1").data
+            yield NamedTensor(tensor.name, tensor.dtype, tensor.array.shape, data)
+            done += len(data)
+            if self._progress is not None:
+                self._progress(done, total)
+
+
+def _check_architecture(architecture: Architecture, infos: Sequence[TensorInfo]) -> tuple[str, ...]:
+    """Ask the framework before anything is written; return the unused tensors."""
+    from seedpack.frameworks.transformers_models import check_assembly  # noqa: PLC0415 -- lazy
+
+    try:
+        return check_assembly(architecture, infos)
+    except ExtractError as error:  # EXT-12: the framework is not installed
+        raise AssemblyError(
+            f"the class cannot be checked: {error.message}",
+            rule="ASM-2",
+            where="architecture",
+            hint="pip install 'seedpack[torch]', or assemble to OUT.safetensors",
+        ) from error
+
+
+def _write_folder(
+    seed: Contents, output: Path, weights: _Weights, unused: tuple[str, ...]
+) -> AssemblyReport:
+    # Attachments first: they are small, and one that is refused spares the decoding of all layers.
+    files = {
+        attachment.name: _read_attachment(seed, attachment, chunks)
+        for attachment, chunks in seed.attachments()
+    }
+    architecture = seed.manifest.architecture
+    config = architecture.config if architecture else ""
+    with atomic_directory(output) as folder:
+        for name, content in {**files, _CONFIG: config.encode()}.items():
+            path = folder / name  # ATT-1: a plain relative path on every system
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        with (folder / _WEIGHTS).open("xb") as file:
+            nbytes = weights.write(file)
+    return weights.report(output, nbytes, tuple(files), unused)
+
+
+def _read_attachment(seed: Contents, attachment: Attachment, chunks: list[PlacedChunk]) -> bytes:
+    if is_reserved(attachment.name):
+        raise _misleading(attachment, "has a name by which loaders take something else")
+    content = seed.read_attachment(attachment, chunks)
+    key = find_pointer_in_file(attachment.name, content.decode(errors="replace"))
+    if key is not None:
+        raise _misleading(attachment, f"points outside of the seed with {key!a}")
+    return content
+
+
+def _misleading(attachment: Attachment, what: str) -> AssemblyError:
+    return AssemblyError(
+        f"attachment {what}",
+        rule="ASM-4",
+        where=f"attachment {attachment.name}",
+        hint="assemble to OUT.safetensors, which takes the weights only",
+    )

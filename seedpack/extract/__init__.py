@@ -1,0 +1,20 @@
+"""A model becomes a seed.
+
+    MODEL ──frameworks──> ModelSource
+        tensors, one after another ──layers──> codec, chunks, digests ┐  threads
+        files                      ──files───> planes, digests        ├─> spill (temporary file)
+        data chunks of a stripe    ──parity──> parity chunks          ┘   and records
+    records + architecture + recipe ──> manifest ──the reader's own checks──> signature, if a key
+    header | spill ──atomic_output──> S.seed
+
+The manifest stands in front of the payload and holds its digests, so the payload waits in
+an unnamed temporary file beside the output. Memory is that of a few layers, whatever the
+model's size; and nothing has the output's name before it is complete.
+"""
+
+from __future__ import annotations
+
+from seedpack.extract.extraction import extract
+from seedpack.extract.report import ExtractReport, LayerReport
+
+__all__ = ["ExtractReport", "LayerReport", "extract"]

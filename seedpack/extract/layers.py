@@ -1,0 +1,141 @@
+"""Tensors become layer records and chunks, several at a time (spec: LAY, CHK, EXT-13).
+
+    tensor --codec, or raw--> chunks --the reader's decoder--> values --> signed digest
+                                     --digest of each-->
+
+Each layer is decoded again before it is signed: the digest is that of what a reader
+will get, and a lossless layer must be the tensor itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from seedpack import limits
+from seedpack.codecs import encode_tensor, get_codec
+from seedpack.codecs.registry import FALLBACK_ID
+from seedpack.codecs.tensors import tensor_digest
+from seedpack.codecs.values import all_finite
+from seedpack.container.manifest import Chunk, Layer
+from seedpack.crypto.digests import digest
+from seedpack.errors import CodecError, ExtractError
+from seedpack.seed.parallel import thread_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from seedpack.frameworks import NamedTensor
+
+_AHEAD_NBYTES: Final = 64 * limits.MIB  # raw bytes of tensors that may be in work at once
+_MIN_LOSSY_DIMS: Final = 2  # vectors are biases and norms: few bytes, much harm
+
+
+class Coding(NamedTuple):
+    """How all layers of a seed are stored."""
+
+    codec: str
+    chunk_raw_nbytes: int
+    digest_algorithm: str
+
+
+class EncodedLayer(NamedTuple):
+    """A finished record and what it describes."""
+
+    layer: Layer
+    stored: list[bytes]  # of each chunk
+    raw_nbytes: int
+
+
+def encode_layers(tensors: Iterable[NamedTensor], coding: Coding) -> Iterator[EncodedLayer]:
+    """Encode over all cores; layers come out in the order of ``tensors``.
+
+    Raises:
+        ExtractError: EXT-6, a bool that is neither 0 nor 1.
+
+    Cost:
+        Memory: three times 64 MiB of tensors, or three times the largest one.
+    """
+    waiting: deque[tuple[Future[EncodedLayer], int]] = deque()
+    ahead = 0
+    with ThreadPoolExecutor(thread_count()) as pool:
+        try:
+            for tensor in tensors:
+                nbytes = len(tensor.data)
+                while waiting and ahead + nbytes > _AHEAD_NBYTES:
+                    future, finished_nbytes = waiting.popleft()
+                    ahead -= finished_nbytes
+                    yield future.result()
+                waiting.append((pool.submit(encode_layer, tensor, coding), nbytes))
+                ahead += nbytes
+            while waiting:
+                yield waiting.popleft()[0].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def encode_layer(tensor: NamedTensor, coding: Coding) -> EncodedLayer:
+    """Encode one tensor and prove that it decodes.
+
+    Raises:
+        ExtractError: EXT-6, a bool that is neither 0 nor 1.
+    """
+    values = np.frombuffer(tensor.data, tensor.dtype.storage)  # (n,)
+    finite = all_finite(values, tensor.dtype)
+    encoded = encode_tensor(
+        _codec_for(tensor, coding.codec, finite=finite),
+        values,
+        tensor.dtype,
+        chunk_raw_nbytes=coding.chunk_raw_nbytes,
+    )
+    layer = Layer(
+        chunks=make_chunks(encoded.chunks, coding.digest_algorithm),
+        codec=encoded.codec,
+        digest=b"",
+        dtype=tensor.dtype.name,
+        finite=finite,
+        name=tensor.name,
+        params=encoded.params,
+        shape=list(tensor.shape),
+    )
+    decoded = _decode(layer, encoded.chunks, tensor)
+    if encoded.codec == FALLBACK_ID and decoded.tobytes() != tensor.data:
+        raise ExtractError(
+            "does not decode to itself",
+            rule="EXT-14",
+            where=f"layer {tensor.name}",
+            hint="a defect of seedpack: please report it",
+        )
+    algorithm = coding.digest_algorithm
+    signed = tensor_digest(algorithm, tensor.dtype, tensor.shape, decoded)
+    return EncodedLayer(
+        msgspec.structs.replace(layer, digest=signed), encoded.chunks, len(tensor.data)
+    )
+
+
+def make_chunks(stored: Sequence[bytes], algorithm: str) -> list[Chunk]:
+    """Return the chunk records of stored bytes."""
+    return [Chunk(len(data), digest(algorithm, data)) for data in stored]
+
+
+def _codec_for(tensor: NamedTensor, codec: str, *, finite: bool) -> str:
+    is_matrix = tensor.dtype.kind == "float" and len(tensor.shape) >= _MIN_LOSSY_DIMS
+    return codec if is_matrix and finite else FALLBACK_ID
+
+
+def _decode(layer: Layer, stored: Sequence[bytes], tensor: NamedTensor) -> np.ndarray:
+    try:
+        decoder = get_codec(layer.codec).decoder(layer, tensor.dtype)
+        for index, data in enumerate(stored):
+            decoder.decode_chunk(index, memoryview(data))
+    except CodecError as error:
+        raise ExtractError(
+            f"no reader would accept its values: {error.message} ({error.rule})",
+            rule="EXT-6",
+            where=f"layer {layer.name}",
+        ) from error
+    return decoder.finish()

@@ -1,0 +1,63 @@
+"""What an extraction did, for whoever asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seedpack.frameworks import LeftOut
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer of the new seed."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    codec: str  # that was used; ``raw`` where the one asked for did not apply
+    raw_nbytes: int
+    stored_nbytes: int
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """Sizes, and everything that is not as one might expect.
+
+    Attributes:
+        seed_id: SHA-256 of the manifest, 64 hex digits.
+        codec: The one asked for.
+        layers: In the seed's order.
+        attachments: Names of the files that travel along.
+        attachments_nbytes: Stored size of all of them.
+        parity_nbytes: Size of all parity chunks.
+        file_nbytes: Size of the whole file.
+        left_out: What stood beside the tensors and the seed does not carry, and why.
+        unused: Layers that no parameter of the architecture takes; carried all the same.
+    """
+
+    seed_id: str
+    codec: str
+    layers: tuple[LayerReport, ...]
+    attachments: tuple[str, ...]
+    attachments_nbytes: int
+    parity_nbytes: int
+    file_nbytes: int
+    left_out: tuple[LeftOut, ...]
+    unused: tuple[str, ...]
+
+    @property
+    def raw_nbytes(self) -> int:
+        """Size of all tensors."""
+        return sum(layer.raw_nbytes for layer in self.layers)
+
+    @property
+    def ratio(self) -> float:
+        """Size of all tensors over that of the whole file, parity and attachments included."""
+        return self.raw_nbytes / self.file_nbytes
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Names of the layers that the chosen codec did not take (EXT-13)."""
+        return tuple(layer.name for layer in self.layers if layer.codec != self.codec)
