@@ -1,0 +1,5 @@
+"""The models of the frameworks' tests."""
+
+from tests.frameworks.fixtures import bert, families, minilm
+
+__all__ = ["bert", "families", "minilm"]
