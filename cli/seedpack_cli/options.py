@@ -132,15 +132,37 @@ def open_trusted(
     *,
     insecure: bool,
     now: int | None = None,
-    damaged: bool = False,
 ) -> Contents:
     """Open ``path`` as a verified seed, or, only where the user insists, as an unverified one."""
     from seedpack.seed.opening import open_seed, open_unverified  # noqa: PLC0415
 
     if insecure:
         output.print_warning(f"{path}: nobody vouches for this seed; you asked not to verify it")
-        return open_unverified(path, damaged=damaged)
-    return open_seed(path, store=trust().store, now=now, damaged=damaged)
+        return open_unverified(path)
+    return open_seed(path, store=trust().store, now=now)
+
+
+def open_for_copying(
+    path: Path, store_path: Path | None, key_paths: list[Path] | None, *, now: int | None
+) -> Contents:
+    """Open ``path`` to copy checked chunks of it, damaged or not.
+
+    A mirror that trusts nobody may copy and repair: whatever it writes has the signed
+    digests, and its consumers verify. Whom the user does name is asked first.
+    """
+    from seedpack.seed.opening import open_seed, open_unverified  # noqa: PLC0415
+
+    if key_paths or store_path:
+        trust = Trust(store_path, key_paths, None)
+        return open_seed(path, store=trust.store, now=now, damaged=True)
+    return open_unverified(path, damaged=True)
+
+
+def is_vouched_for(contents: Contents) -> bool:
+    """Tell whether whoever opened ``contents`` asked for signatures, and got them."""
+    from seedpack.seed.opening import Seed  # noqa: PLC0415
+
+    return isinstance(contents, Seed)
 
 
 def current_time(now: int | None) -> int:

@@ -22,8 +22,15 @@ _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})  # what renam
 
 
 @contextlib.contextmanager
-def atomic_output(path: Path, *, mode: int = 0o644, overwrite: bool = False) -> Iterator[BinaryIO]:
+def atomic_output(
+    path: Path, *, mode: int | None = None, overwrite: bool = False
+) -> Iterator[BinaryIO]:
     """Yield a seekable binary file that becomes ``path`` when the block ends without error.
+
+    Args:
+        path: Where it will stand.
+        mode: Exact permissions; default: what the user's umask gives.
+        overwrite: Replace a regular file that is there.
 
     Raises:
         StoreError: OUT-1, the disk refused; OUT-2, ``path`` may not be written.
@@ -31,7 +38,7 @@ def atomic_output(path: Path, *, mode: int = 0o644, overwrite: bool = False) -> 
     _check_destination(path, overwrite=overwrite)
     temporary = _temporary(path)
     try:
-        fd = os.open(temporary, _CREATE_FLAGS, 0o600)
+        fd = os.open(temporary, _CREATE_FLAGS, 0o666 if mode is None else 0o600)
     except OSError as error:
         raise unwritable(path, error) from error
     try:
@@ -39,7 +46,8 @@ def atomic_output(path: Path, *, mode: int = 0o644, overwrite: bool = False) -> 
             with os.fdopen(fd, "w+b") as file:
                 yield file
                 file.flush()
-                os.fchmod(fd, mode)
+                if mode is not None:
+                    os.fchmod(fd, mode)
                 os.fsync(fd)
             _publish(temporary, path, overwrite=overwrite)
         finally:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seedpack.errors import IntegrityError
+from seedpack.errors import IntegrityError, StoreError
 from seedpack.limits import MAX_SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import ModuleType
 
 
 def encode_stripe(shards: Sequence[bytes], shard_nbytes: int, nparity: int) -> list[bytes]:
@@ -24,13 +25,16 @@ def encode_stripe(shards: Sequence[bytes], shard_nbytes: int, nparity: int) -> l
         nparity: m, at least 1; k + m at most 256.
 
     Raises:
+        StoreError: PAR-5, zfec is not installed.
         ValueError: Sizes or counts outside these (wrong call).
     """
-    from zfec import Encoder  # noqa: PLC0415 -- a C extension that only parity needs
-
     nshards = _count_shards(len(shards), nparity)
     padded = tuple(_pad(shard, shard_nbytes) for shard in shards)
-    return list(Encoder(len(shards), nshards).encode(padded, tuple(range(len(shards), nshards))))
+    return list(
+        _load_zfec()
+        .Encoder(len(shards), nshards)
+        .encode(padded, tuple(range(len(shards), nshards)))
+    )
 
 
 def recover_stripe(
@@ -49,10 +53,9 @@ def recover_stripe(
 
     Raises:
         IntegrityError: PAR-4, fewer than k shards are present.
+        StoreError: PAR-5, zfec is not installed.
         ValueError: Sizes, places or counts that no stripe has (wrong call).
     """
-    from zfec import Decoder  # noqa: PLC0415 -- a C extension that only parity needs
-
     nshards = _count_shards(ndata, nparity)
     if not present.keys() <= set(range(nshards)):
         raise ValueError(f"places outside a stripe of {nshards} shards")
@@ -66,7 +69,7 @@ def recover_stripe(
         )
     chosen = _choose_shards(present, ndata)
     blocks = tuple(_pad(present[place], shard_nbytes) for place in chosen)
-    data = Decoder(ndata, nshards).decode(blocks, tuple(chosen))
+    data = _load_zfec().Decoder(ndata, nshards).decode(blocks, tuple(chosen))
     restored = {place: bytes(data[place]) for place in absent if place < ndata}
     if any(place >= ndata for place in absent):
         parity = encode_stripe(data, shard_nbytes, nparity)
@@ -96,3 +99,18 @@ def _pad(shard: bytes, shard_nbytes: int) -> bytes:
     if len(shard) > shard_nbytes:
         raise ValueError(f"shard of {len(shard)} bytes in a stripe of {shard_nbytes}")
     return bytes(shard).ljust(shard_nbytes, b"\x00")
+
+
+def _load_zfec() -> ModuleType:
+    """Return the library; it comes with an extra, for its licence is not ours (decision 0002)."""
+    try:
+        import zfec  # noqa: PLC0415 -- optional, and a C extension that only parity needs
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            "parity needs the package zfec",
+            rule="PAR-5",
+            where="parity",
+            hint='pip install "seedpack[parity]"',
+        ) from error
+    module: ModuleType = zfec
+    return module

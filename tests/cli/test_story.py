@@ -78,6 +78,12 @@ def test_a_refusal_names_code_rule_place_and_hint(run):
         (("verify", "good.seed", "--key", "acme.key"), 1, "SP600"),
         (("assemble", "good.seed", "-o", "x.safetensors", "--key", "mallory.pub"), 4, "SP201"),
         (("repair", "good.seed", "-o", "x.seed", "--key", "mallory.pub"), 4, "SP201"),
+        (
+            ("split", "good.seed", "-o", "x.seed", "--layers", "*", "--key", "mallory.pub"),
+            4,
+            "SP201",
+        ),
+        (("merge", "good.seed", "-o", "x.seed", "--key", "mallory.pub"), 4, "SP201"),
         (("sign", "good.seed", "--key", "acme.key"), 3, "SP100"),
         (("extract", "nothing", "-o", "x.seed"), 1, "SP800"),
     ],
@@ -99,7 +105,7 @@ def test_each_kind_of_failure_has_its_exit_status(run, words, status, code):
         ("verify", "good.seed", "--trust", "t.json", "--key", "acme.pub"),
         ("verify", "good.seed", "--key", "acme.pub", "--layers", "nothing*"),
         ("assemble", "good.seed", "-o", "x.safetensors", "--key", "acme.pub", "--layers", "no"),
-        ("split", "good.seed", "-o", "x", "--key", "acme.pub"),
+        ("split", "good.seed", "-o", "x"),
         ("split", "good.seed", "-o", "x", "--key", "acme.pub", "--parts", 9999),
         ("keygen", "../escape", "--no-passphrase"),
         ("sign", "good.seed", "--key", "mallory.key", "--expires", "soon"),
@@ -194,6 +200,14 @@ def test_repair_restores_the_file_bit_for_bit_or_writes_nothing(run):
     assert not (run.folder / "never.seed").exists()
 
 
+def test_a_mirror_that_trusts_nobody_can_repair(run):
+    good = (run.folder / "good.seed").read_bytes()
+    (run.folder / "cut.seed").write_bytes(good[:-100])
+    fixed = run("repair", "cut.seed", "-o", "fixed.seed")
+    assert (fixed.status, "signatures were not checked" in fixed.stdout) == (0, True)
+    assert (run.folder / "fixed.seed").read_bytes() == good
+
+
 def test_diff_compares_decoded_tensors_whatever_the_codec(run):
     assert run("extract", "model.safetensors", "-o", "q.seed", "--codec", "q8").status == 0
     done = run("diff", "good.seed", "q.seed", "--format", "json")
@@ -266,3 +280,22 @@ def test_hostile_text_never_reaches_the_terminal_as_commands(run):
     assert "\x1b" not in done.stderr
     absent = run("verify", "gone\x1b[31m.seed", "--key", "acme.pub")
     assert "\x1b" not in absent.stderr
+
+
+def test_a_publisher_rotates_and_retracts_keys(run):
+    run("trust", "init")
+    assert run("trust", "add", "acme", "--key", "acme.pub").status == 0
+    run("keygen", "next", "--no-passphrase")
+    rotation = ("--old", "acme.key", "--new", "next.key", "--serial", 1, "-o", "rotation")
+    assert run("trust", "rotate", "acme", *rotation, "--now", 1_700_000_000).status == 0
+    assert run("trust", "apply", "rotation").status == 0
+    replaced = run("verify", "good.seed")
+    assert (replaced.status, "SP205" in replaced.stderr) == (4, True)
+    assert run("sign", "good.seed", "--key", "next.key").status == 0
+    assert run("verify", "good.seed").status == 0
+    again = run("trust", "apply", "rotation")
+    assert again.status == 4
+    retraction = ("--key", "next.key", "--revoked", "acme.pub", "--serial", 2, "-o", "retraction")
+    assert run("trust", "retract", "acme", *retraction).status == 0
+    assert run("trust", "apply", "retraction").status == 0
+    assert "REVOKED" in run("trust", "list").stdout

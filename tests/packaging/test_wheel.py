@@ -154,6 +154,7 @@ def imported(trace: str) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.spec("PAR-5")
 def test_the_installed_wheel_works_from_key_to_rebuilt_model_without_torch(bare, tmp_path):
     def seedpack_program(*args: object) -> str:
         return call(bare / "seedpack", *args, cwd=tmp_path)
@@ -168,7 +169,17 @@ def test_the_installed_wheel_works_from_key_to_rebuilt_model_without_torch(bare,
     back = (tmp_path / "back.safetensors").read_bytes()
     assert back.endswith((tmp_path / "m.safetensors").read_bytes()[-1024:])
     names = call(bare / "python", "-m", "pip", "list", "--format", "json").splitlines()[0]
-    assert not {"torch", "transformers"} & {row["name"] for row in json.loads(names)}
+    assert not {"torch", "transformers", "zfec"} & {row["name"] for row in json.loads(names)}
+    parity = subprocess.run(
+        [bare / "seedpack", "extract", "m.safetensors", "-o", "p.seed", "--parity", "20"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert parity.returncode == 1
+    assert "error[SP700]: parity needs the package zfec [PAR-5," in parity.stderr
+    assert not (tmp_path / "p.seed").exists()
 
 
 # ---- what commands import

@@ -20,24 +20,21 @@ def split(
     ] = None,
     trust: options.TrustPath = None,
     key: options.KeyPaths = None,
-    threshold: options.Threshold = None,
     now: options.Now = None,
-    insecure: options.Insecure = False,
     force: options.Force = False,
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
     """Write a part of SEED that verifies by itself: the layers of a glob, or one of N parts.
 
     Every part carries the whole signed manifest; `seedpack merge` puts parts together again.
+    Signatures are checked where --trust or --key says whose.
     """
     from seedpack.seed.partial import split_evenly, split_seed  # noqa: PLC0415
 
     del output_format  # read through output.settings
     if (layers is None) == (parts is None):
         raise typer.BadParameter("give either --layers or --parts")
-    with options.open_trusted(
-        seed, lambda: options.Trust(trust, key, threshold), insecure=insecure, now=now
-    ) as contents:
+    with options.open_for_copying(seed, trust, key, now=now) as contents:
         try:
             if layers is not None:
                 paths, counts = [out], [split_seed(contents, out, layers=layers, overwrite=force)]
@@ -58,27 +55,21 @@ def merge(
     out: options.OutputPath,
     trust: options.TrustPath = None,
     key: options.KeyPaths = None,
-    threshold: options.Threshold = None,
     now: options.Now = None,
-    insecure: options.Insecure = False,
     force: options.Force = False,
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
-    """Put parts of one seed together; says what is still missing."""
+    """Put parts of one seed together; says what is still missing.
+
+    Where several parts have a chunk, one that is intact is taken. Signatures are checked where
+    --trust or --key says whose.
+    """
     from seedpack.seed.partial import merge_seeds  # noqa: PLC0415
 
     del output_format  # read through output.settings
     with ExitStack() as stack:
         opened = [
-            stack.enter_context(
-                options.open_trusted(
-                    path,
-                    lambda: options.Trust(trust, key, threshold),
-                    insecure=insecure,
-                    now=now,
-                    damaged=True,
-                )
-            )
+            stack.enter_context(options.open_for_copying(path, trust, key, now=now))
             for path in seeds
         ]
         missing = merge_seeds(opened, out, overwrite=force)

@@ -13,6 +13,7 @@ from seedpack_cli.commands.keys import KeyAlgorithm
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from seedpack.crypto.keys import PrivateKey
     from seedpack.trust.store import Principal, TrustStore
 
 app = typer.Typer(
@@ -20,6 +21,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+Serial = Annotated[
+    int,
+    typer.Option("--serial", min=1, help="Counted up by you with every statement you make."),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The principal: whose keys these are.")]
 
 
@@ -143,6 +148,51 @@ def forget(
 
 
 @app.command()
+def rotate(
+    name: Name,
+    old: Annotated[Path, typer.Option("--old", help="Private key that is replaced.")],
+    new: Annotated[Path, typer.Option("--new", help="Private key that takes its place.")],
+    serial: Serial,
+    out: options.OutputPath,
+    now: options.Now = None,
+    output_format: options.Format = output.OutputFormat.TEXT,
+) -> None:
+    """As a publisher: state that a new key takes the place of an old one, signed by both.
+
+    Consumers who trust the old key follow with `seedpack trust apply`.
+    """
+    from seedpack.trust.statement_form import make_rotation  # noqa: PLC0415
+
+    del output_format  # read through output.settings
+    moment = options.current_time(now)
+    keys = _load_private(old), _load_private(new)
+    _write_statement(out, make_rotation(name, *keys, serial=serial, created=moment))
+
+
+@app.command()
+def retract(
+    name: Name,
+    key: Annotated[Path, typer.Option("--key", help="Private key that signs; it stays trusted.")],
+    revoked: Annotated[
+        list[Path], typer.Option("--revoked", help="Public key to revoke; repeatable.")
+    ],
+    serial: Serial,
+    out: options.OutputPath,
+    now: options.Now = None,
+    output_format: options.Format = output.OutputFormat.TEXT,
+) -> None:
+    """As a publisher: state that keys of yours no longer count, signed by one that does."""
+    from seedpack.crypto.keyfiles import load_public_key  # noqa: PLC0415
+    from seedpack.trust.statement_form import make_revocation  # noqa: PLC0415
+
+    del output_format  # read through output.settings
+    ids = [load_public_key(path).key_id for path in revoked]
+    moment = options.current_time(now)
+    signed = make_revocation(name, _load_private(key), ids, serial=serial, created=moment)
+    _write_statement(out, signed)
+
+
+@app.command()
 def apply(
     statement: Annotated[Path, typer.Argument(metavar="STATEMENT", help="Signed by a principal.")],
     trust: options.TrustPath = None,
@@ -150,12 +200,10 @@ def apply(
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
     """Apply a publisher's own signed statement: a key rotation or revocation."""
-    from seedpack.files import read_small_file  # noqa: PLC0415
-    from seedpack.limits import MAX_STATEMENT_NBYTES  # noqa: PLC0415
-    from seedpack.trust.statements import apply_statement, parse_statement  # noqa: PLC0415
+    from seedpack.trust.statements import apply_statement, load_statement  # noqa: PLC0415
 
     del output_format  # read through output.settings
-    parsed = parse_statement(read_small_file(statement, limit=MAX_STATEMENT_NBYTES, rule="STA-1"))
+    parsed = load_statement(statement)
     moment = options.current_time(now)
     _change(trust, lambda store: apply_statement(store, parsed, moment))
     output.print_data({"applied": str(statement)}, f"{statement}: applied")
@@ -165,6 +213,20 @@ def _change(trust: Path | None, change: Callable[[TrustStore], TrustStore]) -> N
     from seedpack.trust.storefile import update_trust_store  # noqa: PLC0415
 
     update_trust_store(options.Trust(trust, None, None).path or Path(), change)
+
+
+def _load_private(path: Path) -> PrivateKey:
+    from seedpack.crypto.keyfiles import load_private_key  # noqa: PLC0415
+
+    return load_private_key(path, lambda: options.ask_passphrase(path))
+
+
+def _write_statement(out: Path, statement: bytes) -> None:
+    from seedpack.files import atomic_output  # noqa: PLC0415
+
+    with atomic_output(out) as file:
+        file.write(statement)
+    output.print_data({"path": str(out)}, f"{out}: statement written")
 
 
 def _row(principal: Principal) -> dict[str, Any]:
