@@ -52,7 +52,7 @@ class Q8Codec:
         """Return the stored form; None where it could not hold the values or saves nothing."""
         if dtype.name not in _DTYPES or not all_finite(values, dtype):
             return None
-        ngroups = min(chunk_raw_nbytes, MAX_CHUNK_RAW_NBYTES) // (_WORK_ITEMSIZE * _GROUP_VALUES)
+        ngroups = chunk_raw_nbytes // (_WORK_ITEMSIZE * _GROUP_VALUES)
         chunk_values = max(ngroups, 1) * _GROUP_VALUES
         chunks: list[bytes] = []
         for start in range(0, values.size, chunk_values):
@@ -146,8 +146,7 @@ def _encode_chunk(values: np.ndarray, dtype: DType) -> bytes | None:
     scales = _choose_scales(np.abs(grouped).max(axis=1))
     steps = widen_bfloat16(scales).astype(np.float64)[:, None]  # (g, 1)
     # In float64 no quotient is rounded onto a tie, so the error is half a scale, exactly.
-    quotients = np.divide(grouped, steps, out=np.zeros_like(grouped), where=steps > 0)
-    codes_2d = np.rint(quotients).astype(np.int8)  # (g, 64)
+    codes_2d = np.rint(grouped / steps).astype(np.int8)  # (g, 64)
     scales[~codes_2d.any(axis=1)] = 0
     codes = codes_2d.reshape(-1)[: values.size]
     decoded = np.empty_like(values)

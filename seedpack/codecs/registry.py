@@ -61,8 +61,6 @@ def encode_tensor(
         raise ValueError(f"chunks of {chunk_raw_nbytes} bytes")
     flat = values.ravel()  # contiguous, in C order; copied only where it was neither
     encoded = get_codec(codec_id).encode(flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-    if encoded is None:
-        encoded = get_codec(FALLBACK_ID).encode(flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-    if encoded is None:
-        raise ValueError(f"codec {FALLBACK_ID} declined values")
-    return encoded
+    if encoded is not None:
+        return encoded
+    return encode_tensor(FALLBACK_ID, flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)

@@ -1,0 +1,87 @@
+"""What tests of all codecs share: values of every dtype, layer records, decoding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from seedpack.codecs import encode_tensor, get_codec
+from seedpack.container.manifest import Chunk, Layer
+from seedpack.dtypes import DTYPES
+from seedpack.errors import CodecError
+
+FLOATS = [d for d in DTYPES.values() if d.kind == "float"]
+
+
+def bits_of(dtype):
+    """Draw arrays over all bit patterns that a dtype has, in the storage type."""
+    words = np.dtype(f"<u{dtype.itemsize}")
+    highest = 1 if dtype.kind == "bool" else None
+    elements = arrays.from_dtype(words, max_value=highest)
+    shapes = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=40)
+    drawn = arrays.arrays(words, shapes, elements=elements)
+    return drawn.map(lambda array: array.view(dtype.storage))
+
+
+def any_bits():
+    """Draw (dtype, array) over every dtype."""
+    return st.sampled_from(list(DTYPES.values())).flatmap(
+        lambda dtype: st.tuples(st.just(dtype), bits_of(dtype))
+    )
+
+
+def gaussian(dtype, n, *, seed=0):
+    """Return n values distributed as trained weights are, in the storage type."""
+    values = np.random.default_rng(seed).normal(0, 0.05, n).astype(np.float32)
+    if dtype.name == "bfloat16":
+        return (values.view(np.uint32) >> 16).astype("<u2")
+    if dtype.kind == "float" and dtype.itemsize > 1:
+        return values.astype(dtype.storage)
+    return (values * 100).astype(np.int8).astype(dtype.storage)
+
+
+def layer_for(encoded, dtype, shape, **changes):
+    """Return the layer record of an encoded tensor, with changes."""
+    record = {
+        "chunks": [Chunk(len(chunk), bytes(32)) for chunk in encoded.chunks],
+        "codec": encoded.codec,
+        "digest": bytes(32),
+        "dtype": dtype.name,
+        "finite": dtype.kind != "float",
+        "name": "w",
+        "params": encoded.params,
+        "shape": list(shape),
+    }
+    return Layer(**record | changes)
+
+
+def decode(layer, chunks, order=None):
+    """Return the decoded values of a layer; ``order`` is that in which chunks arrive."""
+    decoder = get_codec(layer.codec).decoder(layer, DTYPES[layer.dtype])
+    for index in order or range(len(chunks)):
+        decoder.decode_chunk(index, memoryview(chunks[index]))
+    return decoder.finish()
+
+
+def round_trip(codec_id, values, dtype, **options):
+    """Return what a tensor is after it was stored."""
+    encoded = encode_tensor(codec_id, values, dtype, **options)
+    return decode(layer_for(encoded, dtype, values.shape), encoded.chunks)
+
+
+def refusal(layer, chunks):
+    """Return (rule, where) with which a layer is refused."""
+    with pytest.raises(CodecError) as caught:
+        decode(layer, chunks)
+    return caught.value.rule, caught.value.where
+
+
+def outcome(layer, chunks):
+    """Return "values" when a layer decodes, else the rule that refused it."""
+    try:
+        decode(layer, chunks)
+    except CodecError as error:
+        return error.rule
+    return "values"

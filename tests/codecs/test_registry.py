@@ -1,0 +1,66 @@
+"""The registry: ids without numpy, codecs on demand, raw for what others decline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seedpack.codecs import CODEC_IDS, encode_tensor, get_codec
+from seedpack.codecs.registry import FALLBACK_ID
+from seedpack.dtypes import DTYPES
+from tests.codecs.laws import gaussian
+from tests.conftest import ROOT
+
+F32 = DTYPES["float32"]
+
+
+def test_knowing_the_ids_costs_neither_numpy_nor_a_codec():
+    program = (
+        "import sys; from seedpack.codecs import CODEC_IDS; assert 'raw' in CODEC_IDS\n"
+        "print([m for m in sys.modules if m in {'numpy', 'zstandard'} or '.codecs.' in m])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['seedpack.codecs.registry']"
+
+
+@pytest.mark.parametrize("codec_id", sorted(CODEC_IDS))
+def test_every_codec_knows_its_id_and_has_a_page(codec_id):
+    assert get_codec(codec_id).id == codec_id
+    assert Path(ROOT, "spec", "codecs", f"{codec_id}.md").is_file()
+
+
+def test_an_unknown_codec_is_a_wrong_call():
+    with pytest.raises(ValueError, match="unknown codec 'zip'"):
+        get_codec("zip")
+
+
+def test_values_of_another_storage_type_are_a_wrong_call():
+    with pytest.raises(ValueError, match="float32"):
+        encode_tensor("raw", np.zeros(3), F32)
+    with pytest.raises(ValueError, match=">f4"):
+        encode_tensor("raw", np.zeros(3, ">f4"), F32)
+
+
+@pytest.mark.parametrize("codec_id", sorted(CODEC_IDS))
+@pytest.mark.parametrize("nbytes", [16, 4 << 20])
+def test_chunk_sizes_at_the_limits_are_taken(codec_id, nbytes):
+    encoded = encode_tensor(codec_id, gaussian(F32, 100), F32, chunk_raw_nbytes=nbytes)
+    assert encoded.codec == codec_id
+    assert encoded.stored_nbytes == sum(len(chunk) for chunk in encoded.chunks)
+
+
+@pytest.mark.parametrize("nbytes", [15, (4 << 20) + 1])
+def test_chunk_sizes_outside_the_limits_are_a_wrong_call(nbytes):
+    with pytest.raises(ValueError, match="chunks of"):
+        encode_tensor("raw", gaussian(F32, 100), F32, chunk_raw_nbytes=nbytes)
+
+
+def test_what_a_codec_declines_is_stored_raw():
+    values = np.arange(1000, dtype="<i8")
+    assert encode_tensor("q8", values, DTYPES["int64"]).codec == FALLBACK_ID
