@@ -193,6 +193,9 @@ def _checked_bytes(manifest: Manifest) -> bytes:
     """Return the manifest's bytes, which the reader's own checks have passed (EXT-14)."""
     try:
         encoded = encode_manifest(manifest)
+    except OverflowError as error:  # beyond 64 bits msgpack has no form at all
+        raise ExtractError("integer too large", rule="MAN-5", where="manifest") from error
+    try:
         validate_manifest(decode_manifest(encoded), codecs=CODEC_IDS)
     except FormatError as error:
         raise ExtractError(

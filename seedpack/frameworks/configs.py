@@ -20,8 +20,8 @@ from seedpack.errors import FormatError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# transformers fetches a compiled kernel from the hub where these hold "owner/name".
-_KERNEL_KEYS: Final = ("attn_implementation", "experts_implementation")
+# transformers asks the hub for a compiled kernel or a backbone where these hold "owner/name".
+_HUB_KEYS: Final = ("attn_implementation", "experts_implementation", "backbone")
 _WEIGHTS_KEY: Final = "transformers_weights"  # transformers reads weights from there instead
 _CLASS_LISTS: Final = frozenset({"modules.json", "router_config.json"})
 _OWN_CLASSES: Final = "sentence_transformers."
@@ -43,7 +43,7 @@ def find_pointer(value: object) -> str | None:
     for key, item in _items(value):
         if key in CODE_KEYS or (key == _WEIGHTS_KEY and item is not None):
             return key
-        if key.endswith(_KERNEL_KEYS) and any("/" in text for text in _texts(item)):
+        if key.endswith(_HUB_KEYS) and any("/" in text for text in _texts(item)):
             return key
     return None
 

@@ -30,6 +30,15 @@ def import_transformers(submodule: str = "") -> Any:  # noqa: ANN401 -- a module
     return _import(f"transformers.{submodule}" if submodule else "transformers")
 
 
+def import_hub(submodule: str) -> Any:  # noqa: ANN401 -- a module
+    """Return a module inside huggingface_hub, which transformers stands on.
+
+    Raises:
+        ExtractError: EXT-12, it is not installed.
+    """
+    return _import(f"huggingface_hub.{submodule}")
+
+
 def _import(name: str) -> ModuleType:
     try:
         return import_module(name)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seedpack.errors import AssemblyError
 from seedpack.frameworks.configs import find_pointer
-from seedpack.frameworks.packages import import_torch, import_transformers
+from seedpack.frameworks.packages import import_hub, import_torch, import_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ def check_assembly(architecture: Architecture, infos: Sequence[TensorInfo]) -> t
         ExtractError: EXT-12, torch or transformers is not installed.
     """
     config = _checked_config(architecture)
-    with _quiet():
+    with _isolated():
         model = _build(architecture, config)
         _check_given_once(model, infos)
         loaded = _dry_load(model, infos)
@@ -157,9 +157,7 @@ def _build(architecture: Architecture, config: dict[str, Any]) -> Any:  # noqa: 
 
 def _strict_dataclass_error() -> type[Exception]:
     """Return what a configuration class raises on a value of a wrong type."""
-    from huggingface_hub.errors import StrictDataclassError  # noqa: PLC0415 -- with transformers
-
-    error: type[Exception] = StrictDataclassError
+    error: type[Exception] = import_hub("errors").StrictDataclassError
     return error
 
 
@@ -231,15 +229,22 @@ def _missing(model: Any, names: set[str]) -> set[str]:  # noqa: ANN401 -- a mode
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from telling the user about models that exist only for a check."""
+def _isolated() -> Iterator[None]:
+    """Keep a model that exists only for a check off the terminal and off the network.
+
+    A configuration may name a backbone on the hub, which its class would look up.
+    """
+    constants = import_hub("constants")
     logging = import_transformers("utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
         yield
     finally:
+        constants.HF_HUB_OFFLINE = offline
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()

@@ -201,6 +201,8 @@ def test_EXT_6_bool_that_is_neither_0_nor_1_is_refused(tmp_path):
         ({"name": ""}, "MAN-11"),
         ({"expires": CREATED}, "MAN-7"),
         ({"version": 2**53}, "MAN-8"),
+        ({"version": 2**64}, "MAN-5"),
+        ({"created": -1}, "MAN-5"),
         ({"digest_algorithm": "md5"}, "MAN-13"),
         ({"claims": [make_claim(value="1e9")]}, "MAN-15"),
     ],
@@ -349,3 +351,29 @@ extract(Path({str(model)!r}), Path({str(tmp_path / "m.seed")!r}), name="acme/m")
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     assert decoded(tmp_path / "m.seed")
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 20_000])
+def test_full_disk_is_a_refusal_that_leaves_nothing_behind(model, tmp_path, limit):
+    out = tmp_path / "out"
+    out.mkdir()
+    program = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+from pathlib import Path
+from seedpack.errors import StoreError
+from seedpack.extract import extract
+try:
+    extract(Path({str(model)!r}), Path({str(out / "m.seed")!r}), name="acme/m")
+except StoreError as error:
+    print(error.rule)
+"""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program],
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "OUT-1\n"
+    assert list(out.iterdir()) == []

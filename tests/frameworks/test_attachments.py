@@ -105,6 +105,7 @@ def test_EXT_11_file_larger_than_a_seed_can_carry_is_left_out(tmp_path):
         ("modules.json", [{"type": "os.system"}]),
         ("modules.json", [{"type": "sentence_transformers_evil.Module"}]),
         ("2_Router/router_config.json", {"types": {"a": "evil.Module"}}),
+        ("2_Router/router_config.json", {"types": [["sentence_transformers.A", "evil.B"]]}),
     ],
 )
 def test_EXT_11_files_that_point_to_code_are_refused(tmp_path, name, value):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 
+import msgspec
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seedpack.container.architecture import check_architecture
 from seedpack.errors import AssemblyError, ExtractError
@@ -269,6 +276,70 @@ def test_one_of_several_tied_tensors_is_enough(families, missing):
     infos["lm_head.weight"] = TensorInfo("lm_head.weight", dtype, shape)
     infos.pop(missing, None)
     assert check_assembly(source.architecture, list(infos.values())) == ()
+
+
+@pytest.mark.spec("ASM-1")
+@pytest.mark.parametrize("change", ["missing", "one too many"])
+def test_ASM_1_merged_parameters_need_exactly_their_parts(families, change):
+    source = open_model(families["mixtral"])
+    infos = {info.name: info for info in source.infos()}
+    last = "model.layers.0.block_sparse_moe.experts.1.w1.weight"
+    if change == "missing":
+        del infos[last]
+    else:
+        more = last.replace("experts.1", "experts.2")
+        infos[more] = infos[last]._replace(name=more)
+    with pytest.raises(AssemblyError) as caught:
+        check_assembly(source.architecture, list(infos.values()))
+    assert caught.value.rule == "ASM-1"
+
+
+@given(st.data())
+def test_any_config_is_judged_or_refused(families, data):
+    source = open_model(families["bert"])
+    config = json.loads(source.architecture.config)
+    key = data.draw(st.sampled_from(sorted(config)))
+    values = st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=3)
+    config[key] = data.draw(values | st.lists(values, max_size=2) | st.just({"": 1}))
+    architecture = msgspec.structs.replace(source.architecture, config=json.dumps(config))
+    with contextlib.suppress(AssemblyError):
+        check_assembly(architecture, source.infos())
+
+
+@pytest.mark.spec("ASM-2")
+@pytest.mark.parametrize("backbone", ["someone/net", "net"])
+def test_ASM_2_nothing_is_looked_up_on_the_network(backbone):
+    config = {
+        "model_type": "detr",
+        "backbone": backbone,
+        "backbone_config": None,
+        "use_timm_backbone": False,
+    }
+    program = f"""
+import os, socket
+socket.socket.connect = socket.getaddrinfo = lambda *args, **more: os._exit(99)
+from seedpack.container.manifest import Architecture
+from seedpack.errors import AssemblyError
+from seedpack.frameworks.transformers_models import check_assembly
+architecture = Architecture(
+    class_name="DetrModel", config={json.dumps(config)!r}, framework="transformers",
+    model_type="detr",
+)
+try:
+    check_assembly(architecture, [])
+except AssemblyError as error:
+    print(error.rule)
+"""
+    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "ASM-2\n")
 
 
 def test_none_of_several_tied_tensors_is_too_few(families):
