@@ -23,7 +23,9 @@ def assemble(
     now: options.Now = None,
     no_record: options.NoRecord = False,
     insecure: options.Insecure = False,
-    force: options.Force = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing file; a folder is never replaced.")
+    ] = False,
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
     """Verify SEED and rebuild the model from it.

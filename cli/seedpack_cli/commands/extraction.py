@@ -99,6 +99,8 @@ def _name_of(model: Path) -> str:
 def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
     for file in report.left_out:
         output.print_note(f"left out {file.name}: {file.reason}")
+    if report.unused:
+        output.print_note(f"carried, but the architecture has no use for {', '.join(report.unused)}")
     row = {
         "path": str(out),
         "signed": signed,
@@ -109,6 +111,7 @@ def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
         "file_nbytes": report.file_nbytes,
         "parity_nbytes": report.parity_nbytes,
         "attachments": report.attachments,
+        "unused": report.unused,
         "left_out": [file._asdict() for file in report.left_out],
         "layers": [dataclasses.asdict(layer) for layer in report.layers],
     }
