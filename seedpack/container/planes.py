@@ -45,7 +45,7 @@ class _PerThread(threading.local):
     def matcher(self, level: int) -> zstandard.ZstdCompressor:
         """Return this thread's compressor of that level."""
         if level not in self.matchers:
-            self.matchers[level] = zstandard.ZstdCompressor(level=level, write_content_size=True)
+            self.matchers[level] = zstandard.ZstdCompressor(level=level)
         return self.matchers[level]
 
 
