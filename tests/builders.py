@@ -9,13 +9,11 @@ a test changes it: ``make_manifest(name="Acme")``, ``make_layer(finite=False)``.
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import zfec
 
 from seedpack.container.manifest import (
     Architecture,
@@ -31,16 +29,20 @@ from seedpack.container.manifest import (
 from seedpack.container.payload import encode_presence
 from seedpack.container.planes import encode_plane
 from seedpack.container.stripes import stripe_layout
-from seedpack.container.writer import Header, write_container
+from seedpack.container.writer import Header, encode_header
 from seedpack.crypto.digests import digest
 from seedpack.crypto.keys import Algorithm, PrivateKey, private_key_from_secret
 from seedpack.dtypes import DTYPES
+from seedpack.parity.reedsolomon import encode_stripe
 from seedpack.seed.signing import make_record
 from seedpack.trust.store import TrustStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
+
+    from seedpack.container.signature_area import SignatureRecord
+    from seedpack.seed.contents import Contents
 
 NOW = 1_800_000_000  # the time at which tests look at seeds
 CREATED = 1_700_000_000
@@ -237,6 +239,7 @@ def build_seed(
     attachments: Sequence[FileData] = ATTACHMENTS,
     parity: int | None = None,
     stripe_nchunks: int = 4,
+    patch: Callable[[Manifest], dict[str, object]] | None = None,
     **changes: object,
 ) -> BuiltSeed:
     """Return a seed of ``layers`` and ``attachments``.
@@ -246,6 +249,7 @@ def build_seed(
         attachments: Files.
         parity: Per cent, or None for none.
         stripe_nchunks: Most data chunks of a stripe.
+        patch: Gives manifest fields that lie about the data, from the right manifest.
         changes: Manifest fields; records with payload follow from the data.
     """
     algorithm = str(changes.get("digest_algorithm", "blake3-256"))
@@ -275,8 +279,25 @@ def build_seed(
         "attachments": file_records,
         "parity": parity_record,
     }
-    manifest = bare_manifest(**(fields | changes))
+    fields |= changes
+    manifest = bare_manifest(**fields)
+    if patch is not None:
+        manifest = bare_manifest(**(fields | patch(manifest)))
     return BuiltSeed(manifest, encode_manifest(manifest), stored)
+
+
+def raw_container(
+    manifest_bytes: bytes,
+    payload: bytes = b"",
+    *,
+    records: Sequence[SignatureRecord] = (),
+    presence: bytes = b"",
+    seed_id: bytes | None = None,
+) -> bytes:
+    """Return a container of any manifest bytes, payload and presence, right or wrong."""
+    right_id = hashlib.sha256(manifest_bytes).digest()
+    header = Header(manifest_bytes, seed_id or right_id, list(records), presence, len(payload))
+    return encode_header(header) + payload
 
 
 def container_bytes(
@@ -289,16 +310,12 @@ def container_bytes(
     """Return the container of ``seed``, signed by ``keys``, without the chunks ``absent``."""
     present = [index for index in range(len(seed.stored)) if index not in absent]
     records = [make_record(seed.manifest_bytes, key, expires=expires) for key in keys]
-    header = Header(
+    return raw_container(
         seed.manifest_bytes,
-        seed.seed_id,
-        records,
-        encode_presence(present, len(seed.stored)),
-        sum(len(seed.stored[index]) for index in present),
+        b"".join(seed.stored[index] for index in present),
+        records=records,
+        presence=encode_presence(present, len(seed.stored)),
     )
-    out = io.BytesIO()
-    write_container(out, header, (seed.stored[index] for index in present))
-    return out.getvalue()
 
 
 def make_seed(
@@ -318,6 +335,17 @@ def make_seed(
     return seed
 
 
+def damage(path: Path, contents: Contents, *indices: int) -> None:
+    """Flip one bit in the middle of each of these chunks of an open file."""
+    with path.open("r+b") as file:
+        for index in indices:
+            chunk = contents.chunks[index]
+            file.seek(chunk.offset + chunk.stored_nbytes // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, 1)
+            file.write(bytes([byte ^ 0x10]))
+
+
 def tensor_digest_by_hand(algorithm: str, tensor: TensorData) -> bytes:
     """Return the digest of section 7, from the specification alone."""
     shape = shape_of(tensor)
@@ -334,9 +362,8 @@ def parity_shards(stored: Sequence[bytes], stripe_nchunks: int, percent: int) ->
     """Return the parity chunks of ``stored`` (section 10)."""
     shards: list[bytes] = []
     for stripe in stripe_layout(list(map(len, stored)), stripe_nchunks, percent):
-        k, m = len(stripe.members), stripe.nparity
-        data = [stored[index].ljust(stripe.shard_nbytes, b"\0") for index in stripe.members]
-        shards += zfec.Encoder(k, k + m).encode(data, list(range(k, k + m)))
+        data = [stored[index] for index in stripe.members]
+        shards += encode_stripe(data, stripe.shard_nbytes, stripe.nparity)
     return shards
 
 
