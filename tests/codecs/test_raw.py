@@ -131,12 +131,29 @@ def test_every_chunk_is_at_most_its_values_verbatim():
     assert encoded.chunks == [values.tobytes()]
 
 
-def test_a_plane_that_compression_hardly_shrinks_stays_verbatim():
-    values = gaussian(F32, 1 << 16)
-    (chunk,) = encode_tensor("raw", values, F32).chunks
-    lengths = struct.unpack_from("<3I", chunk)
-    assert lengths[:2] == (2 << 16, 1 << 16)
-    assert lengths[2] < 0.4 * (1 << 16)
+@pytest.mark.parametrize(("percent", "is_kept"), [(1, False), (2, True)])
+def test_a_frame_is_kept_only_where_it_saves_a_64th_of_its_plane(percent, is_kept):
+    words = np.random.default_rng(4).integers(0, 1 << 16, 1 << 16, dtype="<u4") | 0x3F800000
+    words[: (1 << 16) * percent // 100] &= 0xFFFF0000  # a run of zeros in the low plane
+    (chunk,) = encode_tensor("raw", words.view("<f4"), F32).chunks
+    low, side, exponent = struct.unpack_from("<3I", chunk)
+    assert (low < 2 << 16) == is_kept
+    assert side < 100
+    assert exponent < 100
+
+
+@pytest.mark.spec("COD-RAW-2")
+def test_planes_as_long_as_the_values_are_not_kept():
+    # Four runs of 17 bytes and four lengths: 84 bytes, which a reader takes for verbatim.
+    values = np.full(21, 0x01020304, "<i4")
+    frames = [encode_plane(bytes([byte]) * 21) for byte in (4, 3, 2, 1)]
+    assert len(planes(*frames)) == values.nbytes
+    assert encode_tensor("raw", values, DTYPES["int32"]).chunks == [values.tobytes()]
+
+
+def test_chunks_of_one_value_are_taken():
+    layer, chunks = stored([b"abcd", b"efgh"], n=2, chunk_values=1)
+    assert decode(layer, chunks).tobytes() == b"abcdefgh"
 
 
 @given(st.data())

@@ -63,4 +63,5 @@ def test_chunk_sizes_outside_the_limits_are_a_wrong_call(nbytes):
 
 def test_what_a_codec_declines_is_stored_raw():
     values = np.arange(1000, dtype="<i8")
-    assert encode_tensor("q8", values, DTYPES["int64"]).codec == FALLBACK_ID
+    encoded = encode_tensor("q8", values, DTYPES["int64"], chunk_raw_nbytes=1024)
+    assert (encoded.codec, encoded.params) == (FALLBACK_ID, {"chunk_values": 128})
