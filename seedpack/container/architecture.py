@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from seedpack import limits
 from seedpack.container.names import check_text
@@ -42,6 +42,8 @@ def check_architecture(architecture: Architecture) -> None:
 def check_plain_json(text: str, *, where: str) -> None:
     """Refuse ``text`` unless it is one JSON object without duplicate or code keys.
 
+    Python would read NaN and Infinity, too, which no other reader of JSON does.
+
     Raises:
         FormatError: ARC-2 or ARC-3.
     """
@@ -55,8 +57,11 @@ def check_plain_json(text: str, *, where: str) -> None:
             raise _refusal("ARC-3", where, f"config points to code: {found}")
         return dict(pairs)
 
+    def no_constant(name: str) -> NoReturn:
+        raise _refusal("ARC-2", where, f"{name} is not JSON")
+
     try:
-        value = json.loads(text, object_pairs_hook=plain_object)
+        value = json.loads(text, object_pairs_hook=plain_object, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise _refusal("ARC-2", where, "config is not JSON") from error
     if not isinstance(value, dict):

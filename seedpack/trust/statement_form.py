@@ -14,7 +14,7 @@ from seedpack.crypto.keys import Algorithm, PublicKey
 from seedpack.crypto.messages import statement_message
 from seedpack.errors import FormatError, StoreError
 from seedpack.limits import MAX_INTEGER, MAX_STATEMENT_NBYTES, MAX_TIME
-from seedpack.trust.model import check_text
+from seedpack.trust.texts import check_text, quotable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def _decode(data: bytes, kind: type[_T]) -> _T:
     try:
         value = msgspec.msgpack.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _refused(str(error)) from error
+        raise _refused(quotable(error)) from error
     # Both decode duplicate keys and long forms in silence; no second encoding passes this.
     if msgspec.msgpack.encode(value) != data:
         raise _refused("not canonical")

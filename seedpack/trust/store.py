@@ -16,6 +16,7 @@ from seedpack.crypto.keys import Algorithm, Label, PublicKey
 from seedpack.errors import KeyFileError, StoreError
 from seedpack.limits import MAX_TRUST_STORE_NBYTES
 from seedpack.trust.model import Policy, Principal, SeenVersion, TrustedKey, TrustStore
+from seedpack.trust.texts import quotable
 
 __all__ = [
     "Policy",
@@ -78,8 +79,8 @@ def parse_trust_store(text: bytes) -> TrustStore:
         raise _refused("holds a private key", hint="take it out, and replace the key: it leaked")
     try:
         record = msgspec.convert(_load_json(text), _StoreRecord)
-    except msgspec.ValidationError as error:
-        raise _refused(str(error)) from error
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # a lone surrogate as key
+        raise _refused(quotable(error)) from error
     return TrustStore(
         principals=tuple(_principal(p) for p in record.principals),
         threshold=record.threshold,
