@@ -100,7 +100,7 @@ def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
     for file in report.left_out:
         output.print_note(f"left out {file.name}: {file.reason}")
     if report.unused:
-        output.print_note(f"carried, but the architecture has no use for {', '.join(report.unused)}")
+        output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
     row = {
         "path": str(out),
         "signed": signed,
