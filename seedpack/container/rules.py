@@ -188,11 +188,17 @@ def _check_parity(parity: Parity, data_chunks: list[Chunk]) -> None:
         message = f"stripes of {parity.stripe_nchunks} chunks with {parity.percent} % parity"
         raise _refusal("PAR-2", "parity", message)
     _check_chunks(parity.chunks, "parity.chunks")
-    stored = [chunk.stored_nbytes for chunk in data_chunks]
-    stripes = stripe_layout(stored, parity.stripe_nchunks, parity.percent)
-    expected = [stripe.shard_nbytes for stripe in stripes for _ in range(stripe.nparity)]
+    # Stripes only round up, so fewer chunks than this fit none: no layout for them in memory.
+    is_enough = 100 * len(parity.chunks) >= parity.percent * len(data_chunks)
+    expected = _parity_sizes(parity, data_chunks) if is_enough else []
     if not expected or [chunk.stored_nbytes for chunk in parity.chunks] != expected:
         raise _refusal("PAR-3", "parity.chunks", "parity chunks do not fit the stripes")
+
+
+def _parity_sizes(parity: Parity, data_chunks: list[Chunk]) -> list[int]:
+    stored = [chunk.stored_nbytes for chunk in data_chunks]
+    stripes = stripe_layout(stored, parity.stripe_nchunks, parity.percent)
+    return [stripe.shard_nbytes for stripe in stripes for _ in range(stripe.nparity)]
 
 
 def _check_budget(manifest: Manifest) -> None:
