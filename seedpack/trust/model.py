@@ -8,7 +8,6 @@ TrustStore
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
@@ -19,8 +18,9 @@ from msgspec.structs import force_setattr, replace
 from seedpack.crypto.digests import DIGEST_NBYTES
 from seedpack.crypto.keys import Algorithm, PublicKey
 from seedpack.errors import StoreError
-from seedpack.limits import MAX_INTEGER, MAX_NAME_NBYTES, MAX_TIME, MAX_VERSION
+from seedpack.limits import MAX_INTEGER, MAX_TIME, MAX_VERSION
 from seedpack.trust.patterns import matches
+from seedpack.trust.texts import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -248,17 +248,6 @@ class TrustStore(msgspec.Struct, frozen=True):
         if name not in self.seen:
             raise _invalid("nothing of this name was seen", name)
         return replace(self, seen={n: s for n, s in self.seen.items() if n != name})
-
-
-def check_text(text: str, where: str) -> None:
-    """Refuse text that is empty, long, or does not show as what it is.
-
-    Raises:
-        StoreError: TRU-1.
-    """
-    shows = text.isprintable() and unicodedata.is_normalized("NFC", text)
-    if not shows or not 1 <= len(text.encode()) <= MAX_NAME_NBYTES:
-        raise _invalid(f"not a text of 1 to {MAX_NAME_NBYTES} printable bytes: {text!a:.60}", where)
 
 
 def _check_range(value: int, highest: int, where: str) -> None:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def refuses(kind: type[SeedError], rule: str, **attributes: str) -> Iterator[None]:
+def refuses(
+    kind: type[SeedError], rule: str, **attributes: str
+) -> Iterator[pytest.ExceptionInfo[SeedError]]:
     """Expect an error of exactly this class, with this rule and these attributes."""
     with pytest.raises(SeedError) as caught:
-        yield
+        yield caught
     error = caught.value
     told = {name: getattr(error, name) for name in attributes}
     assert (type(error), error.rule, told) == (kind, rule, attributes)

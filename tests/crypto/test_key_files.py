@@ -132,7 +132,13 @@ def test_pair_never_overwrites(tmp_path, there):
 
 @pytest.mark.parametrize("name", ["", "../k", "a/b", ".hidden", "-k", "k\n", "k ", "k" * 101])
 def test_pair_has_a_file_name(tmp_path, name):
-    with refuses(KeyFileError, "KEY-5", where="name"):
+    with refuses(
+        KeyFileError,
+        "KEY-5",
+        message=f"{name!r} is no name for a key",
+        where="name",
+        hint="use letters, digits, underscore, dot and dash",
+    ):
         write_key_pair(ED25519, tmp_path, name, None)
     assert list(tmp_path.iterdir()) == []
 
@@ -143,7 +149,8 @@ def test_pair_may_have_a_name_of_a_hundred_characters(tmp_path):
 
 
 def test_empty_passphrase_is_refused(tmp_path):
-    with refuses(KeyFileError, "KEY-5", where="passphrase"):
+    message = "the passphrase is empty"
+    with refuses(KeyFileError, "KEY-5", where="passphrase", message=message):
         write_key_pair(ED25519, tmp_path, "k", b"")
     assert list(tmp_path.iterdir()) == []
 
@@ -235,14 +242,20 @@ def test_old_armour_of_openssl_is_refused(write):
 def test_wrong_passphrase_is_refused(tmp_path, wrong):
     secret, _ = write_key_pair(ED25519, tmp_path, "k", PASSPHRASE)
     hint = "wrong passphrase, or a damaged file"
-    with refuses(KeyFileError, "KEY-5", where=str(secret), hint=hint):
+    with refuses(KeyFileError, "KEY-5", where=str(secret), hint=hint) as caught:
         load_private_key(secret, lambda: wrong)
+    assert caught.value.message == f"cannot decode: {caught.value.__cause__}"
 
 
 def test_encrypted_key_without_anybody_to_ask_is_refused(tmp_path):
     secret, _ = write_key_pair(ED25519, tmp_path, "k", PASSPHRASE)
-    message = "encrypted, and there is nobody to ask for the passphrase"
-    with refuses(KeyFileError, "KEY-5", where=str(secret), message=message):
+    with refuses(
+        KeyFileError,
+        "KEY-5",
+        message="encrypted, and there is nobody to ask for the passphrase",
+        where=str(secret),
+        hint="run on a terminal, or pass the passphrase in the way that the help describes",
+    ):
         load_private_key(secret, None)
 
 
@@ -277,7 +290,13 @@ def test_private_key_that_only_its_owner_may_touch_is_read(write, mode):
 @algorithms
 def test_public_key_where_a_private_one_is_asked_for_is_refused(tmp_path, algorithm):
     _, public = write_key_pair(KEYS[algorithm], tmp_path, "k", None)
-    with refuses(KeyFileError, "KEY-5", where=str(public), hint="pass the .key file"):
+    with refuses(
+        KeyFileError,
+        "KEY-5",
+        message="a public key where a private one is asked for",
+        where=str(public),
+        hint="pass the .key file",
+    ):
         load_private_key(public, None)
 
 
@@ -310,7 +329,13 @@ def private_texts():
 @pytest.mark.parametrize("case", private_texts())
 def test_file_without_exactly_one_private_key_is_refused(write, case):
     path = write(private_texts()[case])
-    with refuses(KeyFileError, "KEY-6", where=str(path)):
+    with refuses(
+        KeyFileError,
+        "KEY-6",
+        message="not exactly one Ed25519 or ML-DSA-65 private key",
+        where=str(path),
+        hint="pass a PEM file (PKCS#8) or an OpenSSH Ed25519 key; seedpack keygen makes one",
+    ):
         load_private_key(path, None)
 
 

@@ -94,6 +94,7 @@ def test_attack_105_text_without_exactly_one_key_is_refused(text):
         "KEY-6",
         message="not exactly one Ed25519 or ML-DSA-65 public key",
         where="some.pub",
+        hint="pass a PEM file (BEGIN PUBLIC KEY) or one line of OpenSSH (ssh-ed25519 ...)",
     ):
         parse_public_key(text, where="some.pub")
 
@@ -108,8 +109,13 @@ def test_attack_105_key_of_another_length_is_refused(change):
 @pytest.mark.spec("KEY-4")
 def test_attack_103_weak_key_is_refused_with_the_name_of_the_file():
     blob = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32))
-    hint = "do not trust whoever gave you this key"
-    with refuses(KeyFileError, "KEY-4", where="some.pub", hint=hint):
+    with refuses(
+        KeyFileError,
+        "KEY-4",
+        message="an Ed25519 public key of small order, for which anybody can sign",
+        where="some.pub",
+        hint="do not trust whoever gave you this key",
+    ):
         parse_public_key(b"ssh-ed25519 " + blob, where="some.pub")
 
 
@@ -118,8 +124,13 @@ def test_attack_103_weak_key_is_refused_with_the_name_of_the_file():
 def test_private_key_where_a_public_one_is_asked_for_is_refused(kind):
     handle = KEYS[Algorithm.ED25519].handle
     pem = handle.private_bytes(s.Encoding.PEM, kind, s.NoEncryption())
-    hint = "pass the .pub file, and show the private one to nobody"
-    with refuses(KeyFileError, "KEY-5", where="some.key", hint=hint):
+    with refuses(
+        KeyFileError,
+        "KEY-5",
+        message="a private key where a public one is asked for",
+        where="some.key",
+        hint="pass the .pub file, and show the private one to nobody",
+    ):
         parse_public_key(pem, where="some.key")
 
 

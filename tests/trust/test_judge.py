@@ -198,6 +198,7 @@ def test_threshold_is_of_principals():
             "TRU-6",
             message=f"{threshold - 1} principals count, {threshold} are asked for",
             where="signature area",
+            hint="ask the others to sign; a principal may also be asked for a second algorithm",
         ):
             judge(store.with_threshold(threshold), *records[: threshold - 1])
 
@@ -360,6 +361,7 @@ def test_attack_109_clock_that_was_set_back_refuses_everything():
         "TRU-12",
         message=f"the clock says {NOW - 301}, but a seed was accepted at {NOW} already",
         where="last_time",
+        hint="set the clock right; if it once was ahead, correct last_time in the trust store",
     ):
         judge(store, sign(key(1)), now=NOW - 301)
 

@@ -45,7 +45,8 @@ def test_numbers_have_bounds(make, highest, where):
 
 @pytest.mark.parametrize("threshold", [0, -1, MAX_INTEGER + 1])
 def test_threshold_is_at_least_one(store, threshold):
-    with refuses(StoreError, "TRU-1", where="threshold"):
+    message = f"a threshold of {threshold}"
+    with refuses(StoreError, "TRU-1", where="threshold", message=message):
         store.with_threshold(threshold)
 
 
@@ -56,7 +57,8 @@ def test_threshold_may_be_what_is_not_reached_yet(store, threshold):
 
 @pytest.mark.parametrize("nbytes", [0, 31, 33])
 def test_seed_id_has_32_bytes(nbytes):
-    with refuses(StoreError, "TRU-1", where="seen.seed_id"):
+    message = f"a seed id of {nbytes} bytes"
+    with refuses(StoreError, "TRU-1", where="seen.seed_id", message=message):
         SeenVersion(1, bytes(nbytes))
 
 
@@ -85,7 +87,8 @@ BAD_TEXTS = [
     ],
 )
 def test_texts_show_as_what_they_are(make, where, text):
-    with refuses(StoreError, "TRU-1", where=where):
+    message = f"not a text of 1 to 255 printable bytes: {text!a:.60}"
+    with refuses(StoreError, "TRU-1", where=where, message=message):
         make(text)
 
 
@@ -96,7 +99,8 @@ def test_usual_texts_are_names(text):
 
 @pytest.mark.parametrize("require", [(), (ED25519, ED25519)])
 def test_principal_that_requires_nothing_cannot_exist(require):
-    with refuses(StoreError, "TRU-1", where="acme"):
+    message = "require names each algorithm once, and at least one"
+    with refuses(StoreError, "TRU-1", where="acme", message=message):
         principal("acme", key(1), require=require)
 
 
@@ -116,7 +120,8 @@ def test_attack_92_one_key_cannot_stand_twice(principals):
 
 @pytest.mark.spec("TRU-1")
 def test_names_of_principals_are_unique():
-    with refuses(StoreError, "TRU-1", where="principals"):
+    message = "one stands here twice"
+    with refuses(StoreError, "TRU-1", where="principals", message=message):
         store_of(principal("a", key(1)), principal("a", key(2)))
 
 
@@ -253,7 +258,7 @@ def test_attack_112_fast_forward_is_forgotten_on_demand(store):
     ahead = store.with_seen("a", SeenVersion(MAX_VERSION, SEED_ID), NOW)
     assert ahead.without_seen("a").seen == {}
     assert ahead.without_seen("a").last_time == NOW
-    with refuses(StoreError, "TRU-1", where="b"):
+    with refuses(StoreError, "TRU-1", where="b", message="nothing of this name was seen"):
         ahead.without_seen("b")
 
 

@@ -45,6 +45,10 @@ def test_filling_the_stars_gives_a_match(pieces, fillings):
         ("*ab*ab", "abab", True),
         ("a*b*", "ab\n", True),
         ("ab*ba", "aba", False),
+        ("*ab*ab*", "ab", False),
+        ("*ab*ab*", "xabyabz", True),
+        ("a*b*a*", "ab", False),
+        ("a*a*", "a", False),
     ],
 )
 def test_cases(pattern, name, expected):

@@ -76,6 +76,7 @@ def test_attack_117_principal_signs_only_the_names_that_it_may():
             "TRU-8",
             message=f"{who} may not sign seeds of this name",
             where=name,
+            hint="add a pattern to may_sign in the trust store, if they should",
         ):
             judge(who=(who,), name=name)
 
@@ -104,6 +105,7 @@ def test_attack_110_version_lower_than_seen_is_refused():
         "TRU-9",
         message="version 3, but 4 was seen before",
         where=NAME,
+        hint="fetch the newest; if that version was a mistake: seedpack trust forget NAME",
     ):
         judge(seen(4))
 
@@ -122,6 +124,7 @@ def test_attack_111_seen_version_with_another_seed_id_is_refused():
         "TRU-10",
         message=f"version 3 was seen before as another seed, {OTHER_ID.hex()}",
         where=NAME,
+        hint="ask the publisher why there are two; do not use either before that",
     ):
         judge(seen(3, OTHER_ID))
 

@@ -242,6 +242,15 @@ def test_values_have_exactly_their_types(data, fields):
         parse_statement(changed(data, **fields))
 
 
+def test_what_is_no_statement_is_described():
+    body, signatures = unpack(ROTATION)
+    with refuses(FormatError, "STA-1", message="not canonical"):
+        parse_statement(pack(dict(reversed(body.items())), signatures))
+    message = "Object contains unknown field `\\x1b[2J`"
+    with refuses(FormatError, "STA-1", message=message):
+        parse_statement(pack({**body, "\x1b[2J": 1}, signatures))
+
+
 def test_text_that_is_no_utf_8_is_refused():
     body, signatures = unpack(REVOCATION)
     packed = msgpack.packb(body).replace(b"\xa4acme", b"\xa4ac\xffe")
@@ -263,7 +272,12 @@ def test_values_have_bounds(field, right, wrong):
         for value in right:
             assert getattr(parse_statement(changed(data, **{field: value})).body, field) == value
         for value in wrong:
-            with refuses(FormatError, "STA-1", where=field):
+            message = {
+                "created": f"created at {value}",
+                "serial": f"serial {value}",
+                "principal": f"not a text of 1 to 255 printable bytes: {value!a:.60}",
+            }[field]
+            with refuses(FormatError, "STA-1", where=field, message=message):
                 parse_statement(changed(data, **{field: value}))
 
 
@@ -500,7 +514,11 @@ def test_attack_98_rotation_cannot_move_a_key_into_the_other_half_of_a_hybrid():
     hybrid = replace(STORE.principals[0], require=(ED25519, ML_DSA_65))
     new = key(7, ML_DSA_65)
     with refuses(
-        PolicyRefused, "STA-2", message="the new key is of another algorithm", where=named(new)
+        PolicyRefused,
+        "STA-2",
+        message="the new key is of another algorithm",
+        where=named(new),
+        hint="add it by hand, if it came from the publisher by a safe way",
     ):
         apply(rotate(OLD, new), store_of(hybrid))
 
