@@ -1,0 +1,121 @@
+"""Run the fuzz targets in turn and say what they did: ``python fuzz/run.py --seconds 60``.
+
+Each target is a process of its own, because libFuzzer ends the process that it runs in. A
+finding keeps its input under ``fuzz/findings/`` and makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+FOLDER: Final = Path(__file__).resolve().parent
+ROOT: Final = FOLDER.parent
+NAMES: Final = sorted(path.stem for path in (FOLDER / "targets").glob("[a-z]*.py"))
+
+_GRACE_S: Final = 120  # start-up and reading of the corpus on a busy machine
+_INPUT_TIMEOUT_S: Final = 25  # one input that takes longer is a finding
+_RSS_LIMIT_MIB: Final = 1024  # the address space is bounded by the worker, much closer
+_KEPT_LINES: Final = 40  # of a worker's output, shown for a finding
+_EXECUTED: Final = re.compile(r"^(?:stat::number_of_executed_units:\s*|#)(\d+)", re.MULTILINE)
+_EDGES: Final = re.compile(r"\bcov: (\d+)")
+_ADDED: Final = re.compile(r"^stat::new_units_added:\s*(\d+)", re.MULTILINE)
+_ARTIFACT: Final = re.compile(r"Test unit written to (\S+)")
+
+
+class Outcome(NamedTuple):
+    """What one target did, in libFuzzer's own figures."""
+
+    name: str
+    executions: int
+    seconds: int
+    edges: int
+    new_units: int
+    finding: str  # empty where there is none
+    output: str
+
+
+def main() -> int:
+    """Fuzz, print the table, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=60, help="for all targets together")
+    parser.add_argument("--target", choices=NAMES, action="append", help="only this one")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
+    options = parser.parse_args()
+    if importlib.util.find_spec("atheris") is None:
+        sys.stderr.write("fuzz: atheris is not installed\nhint: pip install -e '.[fuzz]'\n")
+        return 1
+    names = options.target or NAMES
+    share = max(1, options.seconds * options.jobs // len(names))
+    print(f"{'target':<18}{'executions':>12}{'exec/s':>9}{'edges':>7}{'new':>6}  result")
+    with ThreadPoolExecutor(options.jobs) as pool:
+        outcomes = []
+        for outcome in pool.map(lambda name: fuzz(name, share), names):
+            outcomes.append(outcome)
+            print_outcome(outcome)
+    total = sum(outcome.executions for outcome in outcomes)
+    findings = sum(bool(outcome.finding) for outcome in outcomes)
+    print(f"{'total':<18}{total:>12,}{'':>22}  {findings} findings")
+    return 1 if findings else 0
+
+
+def fuzz(name: str, seconds: int) -> Outcome:
+    """Run one target for so long; its new inputs stay in a folder that git ignores."""
+    work, findings = FOLDER / "work" / name, FOLDER / "findings" / name
+    for folder in (work, findings, FOLDER / "corpus" / name):
+        folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "fuzz.worker", name]
+    command += [f"-max_total_time={seconds}", "-print_final_stats=1", "-verbosity=1"]
+    command += [f"-timeout={_INPUT_TIMEOUT_S}", f"-rss_limit_mb={_RSS_LIMIT_MIB}"]
+    command += [f"-artifact_prefix={findings}/", str(work), str(FOLDER / "corpus" / name)]
+    try:
+        done = subprocess.run(  # noqa: S603 -- this interpreter, options made here
+            command,
+            cwd=ROOT,
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # else threads look like a leak
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds + _GRACE_S,
+            check=False,
+            text=True,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(name, 0, seconds, 0, 0, "does not end", "")
+    return read_output(name, seconds, done.returncode, done.stdout)
+
+
+def read_output(name: str, seconds: int, status: int, output: str) -> Outcome:
+    """Return the figures that libFuzzer printed."""
+    artifact = _ARTIFACT.search(output)
+    finding = artifact[1] if artifact else f"exit status {status}"
+    return Outcome(
+        name,
+        max(map(int, _EXECUTED.findall(output)), default=0),
+        seconds,
+        max(map(int, _EDGES.findall(output)), default=0),
+        max(map(int, _ADDED.findall(output)), default=0),
+        finding if status else "",
+        output,
+    )
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """Print one row of the table, and what a finding needs to be repeated."""
+    speed = outcome.executions // outcome.seconds
+    figures = f"{outcome.executions:>12,}{speed:>9,}{outcome.edges:>7,}{outcome.new_units:>6,}"
+    print(f"{outcome.name:<18}{figures}  {'FINDING' if outcome.finding else 'ok'}", flush=True)
+    if outcome.finding:
+        print(*outcome.output.splitlines()[-_KEPT_LINES:], sep="\n")
+        print(f"reproduce: python -m fuzz.worker {outcome.name} {outcome.finding}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Hostile chunks of layers that are otherwise valid, in every codec and dtype (spec: CHK, COD).
+
+Input: msgpack [codec, dtype, finite, shape, params, [stored bytes of each chunk]].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from fuzz.harness import Target, demand, reference
+from fuzz.samples import drafts, make_values
+from fuzz.trees import edit_bytes, edit_number, mutate_tree, pack, unpack
+from seedpack.codecs import CODEC_IDS, encode_tensor, get_codec
+from seedpack.codecs.tensors import tensor_digest
+from seedpack.codecs.values import all_finite
+from seedpack.container.manifest import decode_manifest
+from seedpack.container.rules import validate_manifest
+from seedpack.dtypes import DTYPES
+from seedpack.errors import CodecError, FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from random import Random
+
+    from seedpack.container.manifest import Layer
+    from seedpack.dtypes import DType
+
+_MAX_NBYTES: Final = 1 << 20  # decoded; the most that this target declares
+_FIELDS: Final = ("codec", "dtype", "finite", "shape", "params")
+_U32_NBYTES: Final = 4
+
+
+def _check(data: bytes) -> None:
+    layer, stored = _read_layer(unpack(data))
+    try:
+        values = _decode(layer, stored, range(len(stored)))
+    except CodecError as refusal:
+        # Without a digest that could hold, it must find a fault before it looks at that.
+        theirs = _read_independently(layer, stored, bytes(32))
+        demand(refusal.rule == "CHK-1" or theirs not in {None, "LAY-8"}, f"only {refusal}")
+        raise
+    kind = DTYPES[layer.dtype]
+    assert values.dtype.str == kind.storage
+    assert values.shape == (math.prod(layer.shape),)
+    assert all_finite(values, kind) or not layer.finite
+    backwards = _decode(layer, stored, reversed(range(len(stored))))
+    assert values.tobytes() == backwards.tobytes()
+    expected = tensor_digest("blake3-256", kind, layer.shape, values)
+    assert _read_independently(layer, stored, expected) is None
+    _check_lossless(values, kind)
+
+
+def _decode(layer: Layer, stored: list[bytes], order: Iterable[int]) -> np.ndarray:
+    try:
+        decoder = get_codec(layer.codec).decoder(layer, DTYPES[layer.dtype])
+    except CodecError as refusal:
+        demand(refusal.rule != "LAY-4", "memory beyond what the layer declares")
+        raise
+    for index in order:
+        decoder.decode_chunk(index, memoryview(stored[index]))
+    return decoder.finish()
+
+
+def _read_independently(layer: Layer, stored: list[bytes], expected: bytes) -> str | None:
+    """Return the rule by which the independent reader refuses the layer, if it does."""
+    tree = drafts()["small"].tree
+    part = msgspec.to_builtins(layer, builtin_types=(bytes,)) | {"digest": expected}
+    try:
+        reference().check_contents(tree | {"layers": [part]}, stored, decode=True)
+    except reference().RefusedError as refusal:
+        return str(refusal.args[0])
+    return None
+
+
+def _check_lossless(values: np.ndarray, kind: DType) -> None:
+    encoded = encode_tensor("raw", values, kind, chunk_raw_nbytes=256)
+    tree = ["raw", kind.name, False, [values.size], encoded.params, encoded.chunks]
+    tree[2] = kind.kind != "float"
+    again = _decode(*_read_layer(tree), range(len(encoded.chunks)))
+    assert again.tobytes() == values.tobytes()
+
+
+def _read_layer(tree: Any) -> tuple[Layer, list[bytes]]:  # noqa: ANN401 -- any msgpack value
+    """Return a layer record that the manifest's rules accept, and its stored bytes.
+
+    Raises:
+        FormatError: There is none: not what is tested here.
+    """
+    try:
+        *fields, stored = tree
+        layer = dict(zip(_FIELDS, fields, strict=True)) | {"name": "w", "digest": bytes(32)}
+        layer["chunks"] = [[len(memoryview(chunk)), bytes(32)] for chunk in stored]
+        nbytes = math.prod(layer["shape"]) * DTYPES[layer["dtype"]].itemsize
+        manifest = drafts()["small"].tree | {"layers": [layer], "decoded_nbytes": nbytes}
+        packed = pack(manifest)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise FormatError("no layer", rule="MAN-1", where="input") from error
+    decoded = decode_manifest(packed)
+    validate_manifest(decoded, codecs=CODEC_IDS)
+    if decoded.decoded_nbytes > _MAX_NBYTES:
+        raise FormatError("larger than this target asks for", rule="MAN-10", where="input")
+    return decoded.layers[0], stored
+
+
+def _starts() -> dict[str, bytes]:
+    starts = {}
+    for name, kind in DTYPES.items():
+        starts[f"raw-{name}"] = _encode("raw", kind, make_values(kind, 96))
+    for name in ("bfloat16", "float16", "float32"):
+        starts[f"q8-{name}"] = _encode("q8", DTYPES[name], make_values(DTYPES[name], 300))
+    return starts
+
+
+def _encode(codec: str, kind: DType, values: np.ndarray, chunk_raw_nbytes: int = 256) -> bytes:
+    encoded = encode_tensor(codec, values, kind, chunk_raw_nbytes=chunk_raw_nbytes)
+    return pack([encoded.codec, kind.name, True, [values.size], encoded.params, encoded.chunks])
+
+
+def _mutate(data: bytes, random: Random) -> bytes:
+    tree = unpack(data)
+    try:
+        _read_layer(tree)
+    except FormatError:
+        return _make_fresh(random)
+    stored = tree[-1]
+    at = random.randrange(len(stored)) if stored else 0
+    match random.randrange(6):
+        case 0:
+            return _make_fresh(random)
+        case 1:
+            tree = mutate_tree(tree, random)
+        case 2 if stored:
+            stored[at] = _edit_length(stored[at], random)
+        case 3:
+            tree[2] = not tree[2]
+        case _ if stored:
+            stored[at] = edit_bytes(stored[at], random)
+    return pack(tree)
+
+
+def _edit_length(chunk: bytes, random: Random) -> bytes:
+    """Change one of the first numbers of a chunk: the lengths of its planes."""
+    start = random.randrange(4) * _U32_NBYTES
+    end = start + _U32_NBYTES
+    number = edit_number(int.from_bytes(chunk[start:end], "little"), random)
+    return chunk[:start] + (number % (1 << 32)).to_bytes(_U32_NBYTES, "little") + chunk[end:]
+
+
+def _make_fresh(random: Random) -> bytes:
+    kind = random.choice(list(DTYPES.values()))
+    count = random.choice([0, 1, 2, 63, 64, 65, 200, 1000])
+    values = make_values(kind, count)
+    if count and kind.kind != "bool" and random.random() < 0.5:  # noqa: PLR2004 -- any bits
+        raw = values.view(np.uint8)
+        raw[random.randrange(raw.size)] ^= random.randrange(256)
+    codec = random.choice(sorted(CODEC_IDS))
+    return _encode(codec, kind, values, random.choice([16, 256, 4096]))
+
+
+TARGET: Final = Target(_check, _starts, _mutate, memory_mib=128, max_input_nbytes=8192)

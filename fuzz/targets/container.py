@@ -1,0 +1,118 @@
+"""A whole container, edited and signed again by a trusted key (spec: section 12).
+
+The input is the file itself. Behind the signature nothing may be believed either: a
+publisher's tools fail, and keys are stolen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from fuzz.drafts import Draft, drop_chunks, read_draft, settle, write_container
+from fuzz.harness import Target, demand, reference, scratch_folder
+from fuzz.samples import ALICE, BOB, CAROL, MALLORY, NOW, OLD, container, drafts, trust_store
+from fuzz.trees import copy_tree, edit_bytes, edit_number, mutate_field, mutate_tree
+from seedpack.container.preamble import encode_preamble
+from seedpack.container.signature_area import encode_signature_area
+from seedpack.crypto.digests import digest
+from seedpack.errors import SeedError
+from seedpack.seed.opening import open_seed
+from seedpack.seed.verify import verify_seed
+from seedpack.trust.store import encode_trust_store
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from seedpack.seed.opening import Seed
+
+_TREE_EDITS: Final = (mutate_field, mutate_field, mutate_field, mutate_tree)
+_SETTLED_SHARE: Final = 0.8  # of edits whose sizes and digests are made to fit again
+_EXPIRING_SHARE: Final = 0.05  # of signatures
+_COSIGNED_SHARE: Final = 0.01  # by ML-DSA-65, which takes a millisecond
+_SIGNERS: Final = (
+    *([(ALICE,)] * 20),
+    *((ALICE, BOB), (BOB,), (MALLORY, ALICE), (MALLORY,), (OLD,), ()),
+)
+
+
+def _check(data: bytes) -> None:
+    theirs = reference().read_seed(data, _plain_store(), NOW, decode=True, partial=True)
+    path = scratch_folder() / "input.seed"
+    path.write_bytes(data)
+    try:
+        seed = open_seed(path, store=trust_store(), now=NOW)
+    except SeedError as refusal:
+        demand(theirs.get("code") == refusal.code, f"{refusal}; independent reader: {theirs}")
+        raise
+    with seed:
+        try:
+            report = verify_seed(seed, decode=True, partial=True)
+        except SeedError as refusal:
+            agreed = theirs.get("code") in {"SP300", "SP400"} or refusal.rule == "CHK-1"
+            demand(agreed, f"{refusal}; independent reader: {theirs}")
+            raise
+        assert theirs["result"] == "accept", theirs
+        assert theirs["seed_id"] == seed.id
+        assert len(theirs["layers"]) == report.layers
+        _check_bytes(seed, data)
+
+
+def _check_bytes(seed: Seed, data: bytes) -> None:
+    """Demand that the parts give the file again, and that all digests hold."""
+    header, manifest = seed.header, seed.manifest
+    front = encode_preamble(header.preamble), header.manifest_bytes + header.presence
+    areas = (encode_signature_area(header.records, reserve=reserve) for reserve in (False, True))
+    present = [chunk for chunk in seed.chunks if chunk.offset is not None]
+    stored = [data[c.offset : c.offset + c.stored_nbytes] for c in present if c.offset is not None]
+    assert any(b"".join((front[0], area, front[1], *stored)) == data for area in areas)
+    for chunk, content in zip(present, stored, strict=True):
+        assert digest(manifest.digest_algorithm, content) == chunk.digest
+
+
+@cache
+def _plain_store() -> object:
+    return json.loads(encode_trust_store(trust_store()))
+
+
+def _starts() -> dict[str, bytes]:
+    partial = dataclasses.replace(drafts()["parity"])
+    drop_chunks(partial, {0, 3})
+    return {
+        **{name: container(name) for name in drafts()},
+        "co-signed": write_container(drafts()["small"], [ALICE, CAROL]),
+        "partial": write_container(partial, [ALICE]),
+    }
+
+
+def _mutate(data: bytes, random: Random) -> bytes:
+    draft = read_draft(data)
+    if draft is None or not draft.contents:
+        draft = random.choice(list(drafts().values()))
+        draft = Draft(copy_tree(draft.tree), dict(draft.contents))
+    match random.randrange(6):
+        case 0:
+            _edit_content(draft, random)
+        case 1:
+            drop_chunks(draft, {random.randrange(16) for _ in range(random.randrange(4))})
+        case 2:
+            draft.presence = edit_bytes(draft.presence, random)
+        case _:
+            draft.tree = random.choice(_TREE_EDITS)(draft.tree, random)
+    if random.random() < _SETTLED_SHARE:
+        draft = settle(draft)
+    expires = 0
+    if random.random() < _EXPIRING_SHARE:
+        expires = random.choice([NOW, NOW + 1, edit_number(NOW, random) % (1 << 63)])
+    cosigned = (CAROL,) if random.random() < _COSIGNED_SHARE else ()
+    return write_container(draft, (*random.choice(_SIGNERS), *cosigned), expires=expires)
+
+
+def _edit_content(draft: Draft, random: Random) -> None:
+    name = random.choice(list(draft.contents))
+    draft.contents[name] = edit_bytes(draft.contents[name], random)
+
+
+TARGET: Final = Target(_check, _starts, _mutate, memory_mib=512, max_input_nbytes=16_384)
