@@ -355,7 +355,9 @@ def tensor_digest_by_hand(algorithm: str, tensor: TensorData) -> bytes:
 
 def shape_of(tensor: TensorData) -> tuple[int, ...]:
     """Return the shape that a tensor of one dimension has where none is given."""
-    return tensor.shape or (len(tensor.raw) // DTYPES[tensor.dtype].itemsize,)
+    if tensor.shape is not None:
+        return tensor.shape
+    return (len(tensor.raw) // DTYPES[tensor.dtype].itemsize,)
 
 
 def parity_shards(stored: Sequence[bytes], stripe_nchunks: int, percent: int) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -231,8 +232,6 @@ def test_progress_ends_with_all_bytes_on_many_threads(opened):
 
 @pytest.mark.parametrize("nbytes, parallel", [(4 * MIB, False), (4 * MIB + 1, True)])
 def test_threads_are_started_only_where_they_pay_off(opened, monkeypatch, nbytes, parallel):
-    from seedpack.seed import verify
-
     counts = []
     real = verify.for_each
 
@@ -263,8 +262,6 @@ def test_a_buffer_is_as_large_as_the_largest_chunk(opened, monkeypatch):
 
 
 def test_plain_verification_imports_neither_numpy_nor_a_decoder(opened, path):
-    import subprocess
-
     make = container_bytes(build_seed(parity=50), keys=[make_key()])
     path.write_bytes(make)
     public = make_key().public
