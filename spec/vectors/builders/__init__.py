@@ -1,0 +1,1 @@
+"""Programs that build every file of `spec/vectors`, byte for byte the same each time."""
