@@ -81,6 +81,13 @@ def test_what_is_no_json_is_refused(text):
 
 
 @pytest.mark.spec("ARC-2")
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_only_python_reads_are_refused(constant):
+    with refused(FormatError, "ARC-2", "here", f"{constant} is not JSON"):
+        check_plain_json(f'{{"a": [{constant}]}}', where="here")
+
+
+@pytest.mark.spec("ARC-2")
 @pytest.mark.parametrize("text", ["1", '"x"', "null", "[]", '[{"a": 1}]'])
 def test_json_that_is_no_object_is_refused(text):
     with refused(FormatError, "ARC-2", "here", "config is not a JSON object"):

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from seedpack.errors import CodecError, FormatError, IntegrityError, SeedError
+from seedpack.seed import verify
 from seedpack.seed.opening import open_seed
 from seedpack.seed.verify import VerifyReport, check_chunks, verify_seed
 from tests.builders import (
