@@ -384,8 +384,16 @@ def test_store_that_could_not_be_read_again_is_not_written():
     text = encode_trust_store(full)
     assert len(text) == MAX_TRUST_STORE_NBYTES
     assert parse_trust_store(text) == full
-    hint = "let it forget names that are no longer used: seedpack trust forget NAME"
-    with refuses(StoreError, "TRU-1", where="trust store", hint=hint):
+    with refuses(
+        StoreError,
+        "TRU-1",
+        message=(
+            f"would have {MAX_TRUST_STORE_NBYTES + 1} bytes, "
+            f"at most {MAX_TRUST_STORE_NBYTES} are allowed"
+        ),
+        where="trust store",
+        hint="let it forget names that are no longer used: seedpack trust forget NAME",
+    ):
         encode_trust_store(store_of_nbytes(MAX_TRUST_STORE_NBYTES + 1))
 
 
