@@ -45,11 +45,13 @@ _FORBIDDEN: Final = {
     **dict.fromkeys((*range(0xD0, 0xD4), *range(0xE0, 0x100)), ("MAN-5", "signed integer")),
     0xC1: ("MAN-1", "reserved byte"),
 }
-_SHORT_FORMS: Final = (  # upper end of the range, its first byte, kind
-    (0x80, 0x00, "int"),
-    (0x90, 0x80, "map"),
-    (0xA0, 0x90, "array"),
-    (0xC0, 0xA0, "text"),
+# Lead bytes below 0xC0 are whole headers: kind and number of each. Most headers of a manifest
+# are such, so this is looked up rather than searched.
+_ONE_BYTE: Final = (
+    *(("int", number) for number in range(0x80)),
+    *(("map", number) for number in range(16)),
+    *(("array", number) for number in range(16)),
+    *(("text", number) for number in range(32)),
 )
 
 
@@ -101,9 +103,9 @@ def _read_token(data: bytes, offset: int) -> _Token:
     if offset >= len(data):
         raise _refusal("MAN-1", offset, "manifest ends inside a value")
     lead = data[offset]
-    if lead < 0xC0:  # noqa: PLR2004 -- end of the one-byte forms
-        _, first, kind = next(form for form in _SHORT_FORMS if lead < form[0])
-        return _Token(kind, lead - first, offset + 1)
+    if lead < len(_ONE_BYTE):
+        kind, number = _ONE_BYTE[lead]
+        return _Token(kind, number, offset + 1)
     if lead in {_NIL, _FALSE, _TRUE}:
         return _Token("constant", 0, offset + 1)
     if lead in _FORBIDDEN:
