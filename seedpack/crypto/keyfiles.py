@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
@@ -157,6 +157,13 @@ def _decrypt(
             return load(text, None)
         except TypeError:  # it is encrypted
             return load(text, _ask(passphrase, where))
+    except InternalError as error:  # an Ed448 key of 32 bytes, for one; says it in five lines
+        raise KeyFileError(
+            "cannot decode: OpenSSL refuses the key",
+            rule="KEY-5",
+            where=where,
+            hint="seedpack reads Ed25519 and ML-DSA-65 keys",
+        ) from error
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(
             f"cannot decode: {error}", rule="KEY-5", where=where, hint=_hint(error)
