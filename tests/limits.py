@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,3 +57,15 @@ def open_folder() -> Iterator[Path]:
             yield folder
         finally:
             folder.chmod(0o755)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Make ``folder`` a file system of 64 KiB, or skip the test where that is not allowed."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk here; RLIMIT_FSIZE stands in for it")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
