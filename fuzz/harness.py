@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from seedpack.codecs import CODEC_IDS
 from seedpack.errors import SeedError
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ def check_refusal(refusal: SeedError) -> None:
         assert text.isprintable(), f"text from the input reaches the terminal: {text!a}"
     assert refusal.message, refusal.rule
     assert len(str(refusal)) < 1024, "a refusal is one sentence"  # noqa: PLR2004
+
+
+@cache
+def shared_codecs() -> frozenset[str]:
+    """Return the codecs that both readers know."""
+    return CODEC_IDS & set(reference().CODECS)
 
 
 def demand(holds: object, message: str) -> None:

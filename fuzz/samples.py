@@ -13,7 +13,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from fuzz.drafts import Draft, settle, to_tree, write_container
-from seedpack.codecs import CODEC_IDS, encode_tensor
+from seedpack.codecs import encode_tensor
 from seedpack.container.manifest import (
     Architecture,
     Attachment,
@@ -58,7 +58,7 @@ def trust_store() -> TrustStore:
             Principal("bob", (TrustedKey(BOB.public),)),
             Principal("hybrid", (TrustedKey(CAROL.public),), require=(Algorithm.ML_DSA_65,)),
         ),
-        policy=Policy(codecs=CODEC_IDS, max_decoded_nbytes=BUDGET_NBYTES),
+        policy=Policy(codecs=frozenset({"q8", "raw"}), max_decoded_nbytes=BUDGET_NBYTES),
         seen={"acme/digits": SeenVersion(2, bytes(32))},
         last_time=NOW - DAY,
     )

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from fuzz.harness import Target, demand, reference
+from fuzz.harness import Target, demand, reference, shared_codecs
 from fuzz.samples import drafts, make_values
 from fuzz.trees import edit_bytes, edit_number, mutate_tree, pack, unpack
-from seedpack.codecs import CODEC_IDS, encode_tensor, get_codec
+from seedpack.codecs import encode_tensor, get_codec
 from seedpack.codecs.tensors import tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import decode_manifest
@@ -100,7 +100,7 @@ def _read_layer(tree: Any) -> tuple[Layer, list[bytes]]:  # noqa: ANN401 -- any 
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise FormatError("no layer", rule="MAN-1", where="input") from error
     decoded = decode_manifest(packed)
-    validate_manifest(decoded, codecs=CODEC_IDS)
+    validate_manifest(decoded, codecs=shared_codecs())
     if decoded.decoded_nbytes > _MAX_NBYTES:
         raise FormatError("larger than this target asks for", rule="MAN-10", where="input")
     return decoded.layers[0], stored
@@ -110,8 +110,10 @@ def _starts() -> dict[str, bytes]:
     starts = {}
     for name, kind in DTYPES.items():
         starts[f"raw-{name}"] = _encode("raw", kind, make_values(kind, 96))
-    for name in ("bfloat16", "float16", "float32"):
-        starts[f"q8-{name}"] = _encode("q8", DTYPES[name], make_values(DTYPES[name], 300))
+    for codec in sorted(shared_codecs() - {"raw"}):
+        for name in ("bfloat16", "float16", "float32"):
+            values = make_values(DTYPES[name], 300)
+            starts[f"{codec}-{name}"] = _encode(codec, DTYPES[name], values)
     return starts
 
 
@@ -157,7 +159,7 @@ def _make_fresh(random: Random) -> bytes:
     if count and kind.kind != "bool" and random.random() < 0.5:  # noqa: PLR2004 -- any bits
         raw = values.view(np.uint8)
         raw[random.randrange(raw.size)] ^= random.randrange(256)
-    codec = random.choice(sorted(CODEC_IDS))
+    codec = random.choice(sorted(shared_codecs()))
     return _encode(codec, kind, values, random.choice([16, 256, 4096]))
 
 

@@ -6,10 +6,9 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from fuzz.drafts import Draft, settle
-from fuzz.harness import Target, reference, same_verdict
+from fuzz.harness import Target, reference, same_verdict, shared_codecs
 from fuzz.samples import drafts
 from fuzz.trees import mutate_field, mutate_tree, pack, unpack
-from seedpack.codecs import CODEC_IDS
 from seedpack.container.manifest import decode_manifest
 from seedpack.container.rules import layer_nbytes, validate_manifest
 from seedpack.limits import MAX_DECODED_NBYTES, MAX_LAYER_NBYTES
@@ -24,7 +23,7 @@ _SETTLED_SHARE: Final = 0.7  # of edits whose sums and parity are made to fit ag
 def _check(data: bytes) -> None:
     with same_verdict(lambda: _read_independently(data)):
         manifest = decode_manifest(data)
-        validate_manifest(manifest, codecs=CODEC_IDS)
+        validate_manifest(manifest, codecs=shared_codecs())
         sizes = [layer_nbytes(layer) for layer in manifest.layers]
         assert all(0 <= size <= MAX_LAYER_NBYTES for size in sizes)
         assert all(math.prod(layer.shape) >= 0 for layer in manifest.layers)

@@ -6,15 +6,18 @@ out, u8 index of each | damage of 5 bytes each: u8 kind, u24 offset, u8 value.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fuzz.drafts import Draft, drop_chunks, write_container
 from fuzz.harness import Target, scratch_folder
-from fuzz.samples import ALICE, NOW, container, drafts, trust_store
+from fuzz.samples import ALICE, NOW, drafts, trust_store
+from fuzz.trees import copy_tree
 from seedpack.container.stripes import stripe_layout
+from seedpack.crypto.digests import digest
 from seedpack.errors import IntegrityError
 from seedpack.seed.opening import open_seed
-from seedpack.seed.partial import merge_seeds
+from seedpack.seed.partial import merge_seeds, split_evenly
 from seedpack.seed.repair import find_lost_chunks, repair_seed
 from seedpack.seed.verify import verify_seed
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from seedpack.seed.opening import Seed
 
-_BASES: Final = ("parity", "full", "small")
+_BASES: Final = ("parity", "full", "small", "lying-parity")
 _MERGE: Final = 0x80
 _STEP_NBYTES: Final = 5
 _MAX_STEPS: Final = 64
@@ -35,6 +38,7 @@ class _Case(NamedTuple):
     payload_offset: int  # of the damaged file, before it was damaged
     first_hit: int  # lowest offset that was damaged
     merges: bool  # with an intact copy, instead of repairing
+    lies: bool  # the parity that was signed is no parity of these chunks
 
 
 def _check(data: bytes) -> None:
@@ -63,7 +67,7 @@ def _check_repair(case: _Case, seed: Seed, output: Path) -> None:
         report = repair_seed(seed, output)
     except IntegrityError:
         assert not output.exists(), "a refused repair leaves a file"
-        assert not enough, "parity is enough, and repair refuses"
+        assert case.lies or not enough, "parity is enough, and repair refuses"
         raise
     assert enough
     assert set(report.lost) == lost
@@ -78,8 +82,20 @@ def _check_merge(case: _Case, seed: Seed, folder: Path) -> None:
         missing = merge_seeds([seed, other], merged, overwrite=True)
     assert not missing
     assert merged.read_bytes() == case.original
+    halves = [folder / "half-0.seed", folder / "half-1.seed"]
     with open_seed(merged, store=trust_store(), now=NOW) as whole:
         assert verify_seed(whole).is_whole
+        if len(whole.chunks) > 1:
+            split_evenly(whole, halves, overwrite=True)
+            _check_halves(case, halves, merged)
+
+
+def _check_halves(case: _Case, halves: list[Path], merged: Path) -> None:
+    """Demand that two halves make the whole again."""
+    opened = [open_seed(half, store=trust_store(), now=NOW) for half in halves]
+    with opened[0] as first, opened[1] as second:
+        assert not merge_seeds([second, first], merged, overwrite=True)
+    assert merged.read_bytes() == case.original
 
 
 def _expected_lost(case: _Case, seed: Seed) -> set[int]:
@@ -113,7 +129,7 @@ def _read_case(data: bytes) -> _Case:
     which, nabsent, *rest = [*data, 0, 0][: max(len(data), 2)]
     name = _BASES[which % _MERGE % len(_BASES)]
     nabsent %= 8
-    draft = drafts()[name]
+    draft = _draft(name)
     partial = Draft(draft.tree, draft.contents)
     manifest = draft.manifest()
     assert manifest is not None
@@ -121,7 +137,22 @@ def _read_case(data: bytes) -> _Case:
     whole = write_container(partial, [ALICE])
     header_nbytes = len(write_container(Draft(draft.tree, {}, partial.presence), [ALICE]))
     damaged, first_hit = _damage(whole, bytes(rest[nabsent:]))
-    return _Case(container(name), damaged, header_nbytes, first_hit, which >= _MERGE)
+    original = write_container(draft, [ALICE])
+    merges, lies = which >= _MERGE, name == "lying-parity"
+    return _Case(original, damaged, header_nbytes, first_hit, merges, lies)
+
+
+@cache
+def _draft(name: str) -> Draft:
+    """Return a valid seed; of one, the first parity chunk is signed as it should not be."""
+    if name != "lying-parity":
+        return drafts()[name]
+    good = drafts()["parity"]
+    tree, contents = copy_tree(good.tree), dict(good.contents)
+    chunk = tree["parity"]["chunks"][0]
+    false = bytes(chunk[0])
+    chunk[1] = digest(tree["digest_algorithm"], false)
+    return Draft(tree, contents | {chunk[1]: false})
 
 
 def _damage(whole: bytes, steps: bytes) -> tuple[bytes, int]:
@@ -152,6 +183,7 @@ def _starts() -> dict[str, bytes]:
         "absent-and-flip": bytes([1, 1, 4, 0, 0xF0, 0x09, 0, 1]),
         "grown": bytes([2, 0, 3, 0, 0, 0, 9]),
         "header": bytes([2, 0, 0, 70, 0, 0, 9]),
+        "lying-parity": bytes([3, 1, 8]),
         "merge-flip": bytes([0x80, 0, 0, 0xFF, 0x0A, 0, 7]),
         "merge-absent": bytes([0x81, 3, 1, 2, 3, 1, 0x00, 0x0A, 0, 0]),
     }
