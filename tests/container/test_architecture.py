@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from seedpack.container.architecture import check_architecture, check_plain_json
 from seedpack.errors import FormatError, SeedError
 from tests.builders import make_architecture
+from tests.ids import plain_id
 from tests.refusals import refused
 
 MIB = 1 << 20
@@ -34,7 +35,7 @@ def test_identifiers_are_accepted(name):
 @pytest.mark.spec("ARC-1")
 @pytest.mark.parametrize("field, shown", [("class_name", "class"), ("model_type", "model_type")])
 @pytest.mark.parametrize(
-    "name", ["", "a b", "a/b", "a\n", "é", "os:system", "x" * 256], ids=lambda n: n[:8]
+    "name", ["", "a b", "a/b", "a\n", "é", "os:system", "x" * 256], ids=plain_id
 )
 def test_what_is_no_identifier_is_refused(field, shown, name):
     message = f"not an identifier: {name[:80]!a}"

@@ -23,6 +23,7 @@ from tests.builders import (
     make_manifest,
     make_parity,
 )
+from tests.ids import plain_id
 from tests.refusals import refused
 
 GOOD = make_manifest(layers=[make_layer(params={"a": 1, "b": "x", "c": b"\xff"})])
@@ -187,7 +188,7 @@ WRONG_TYPES = [
 
 
 @pytest.mark.spec("MAN-1")
-@pytest.mark.parametrize("path, value", WRONG_TYPES, ids=str)
+@pytest.mark.parametrize("path, value", WRONG_TYPES, ids=plain_id)
 def test_a_value_of_another_type_is_refused(path, value):
     plain = as_plain()
     at(plain, path[:-1])[path[-1]] = value
@@ -199,7 +200,7 @@ def test_a_value_of_another_type_is_refused(path, value):
 
 
 @pytest.mark.spec("MAN-1", "LAY-6")
-@pytest.mark.parametrize("value", [None, True, [], [1], {}, {"a": 1}], ids=str)
+@pytest.mark.parametrize("value", [None, True, [], [1], {}, {"a": 1}], ids=plain_id)
 def test_a_param_is_an_integer_text_or_a_binary(value):
     plain = as_plain(make_manifest(layers=[make_layer(name="a"), make_layer(name="b")]))
     plain["layers"][1]["params"] = {"good": 1, "wrong": value}
@@ -209,7 +210,7 @@ def test_a_param_is_an_integer_text_or_a_binary(value):
 
 
 @pytest.mark.spec("MAN-1")
-@pytest.mark.parametrize("value", [[], 1, None, "manifest", b"\x80"], ids=str)
+@pytest.mark.parametrize("value", [[], 1, None, "manifest", b"\x80"], ids=plain_id)
 def test_the_manifest_is_a_map(value):
     with pytest.raises(FormatError) as caught:
         decode_manifest(msgpack.packb(value))
@@ -236,7 +237,9 @@ NOT_CANONICAL = "manifest is not in its canonical encoding"
 
 
 @pytest.mark.spec("MAN-2")
-@pytest.mark.parametrize("path", [(), ("layers", 0), ("recipe",), ("layers", 0, "params")], ids=str)
+@pytest.mark.parametrize(
+    "path", [(), ("layers", 0), ("recipe",), ("layers", 0, "params")], ids=plain_id
+)
 def test_keys_out_of_order_are_refused(path):
     plain = as_plain()
     record = at(plain, path)
