@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from fuzz.harness import Target, reference, same_verdict
-from fuzz.trees import edit_text, mutate_tree
+from fuzz.trees import copy_tree, edit_text, mutate_tree
 from seedpack.container.architecture import CODE_KEYS, check_architecture
 from seedpack.container.manifest import Architecture
 
@@ -86,7 +86,7 @@ def _edit_json(text: str, random: Random) -> str:
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError):
-        tree = dict(_CONFIG)
+        tree = copy_tree(_CONFIG)
     escaped = random.choice([True, False])
     return json.dumps(mutate_tree(tree, random), ensure_ascii=escaped, default=str)
 

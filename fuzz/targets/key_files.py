@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import serialization as s
@@ -52,6 +53,7 @@ def _check_private(data: bytes) -> KeyFileError | None:
     return None
 
 
+@cache
 def _starts() -> dict[str, bytes]:
     pem, ssh, clear = s.Encoding.PEM, s.PrivateFormat.OpenSSH, s.NoEncryption()
     pkcs8 = s.PrivateFormat.PKCS8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from fuzz.drafts import to_tree
@@ -23,6 +24,7 @@ def _check(data: bytes) -> None:
         assert pack(to_tree(manifest)) == data
 
 
+@cache
 def _starts() -> dict[str, bytes]:
     return {name: pack(draft.tree) for name, draft in drafts().items()}
 

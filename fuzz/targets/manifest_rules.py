@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from fuzz.drafts import Draft, settle
@@ -35,6 +36,7 @@ def _read_independently(data: bytes) -> None:
     reference().check_manifest(reference().decode_manifest(data))
 
 
+@cache
 def _starts() -> dict[str, bytes]:
     return {name: pack(draft.tree) for name, draft in drafts().items()}
 

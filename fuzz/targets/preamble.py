@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from fuzz.drafts import write_container
@@ -50,6 +51,7 @@ def _with_seed_id(data: bytes) -> bytes:
     return data[: PREAMBLE_NBYTES - len(seed_id)] + seed_id + data[PREAMBLE_NBYTES:]
 
 
+@cache
 def _starts() -> dict[str, bytes]:
     draft = drafts()["small"]
     small = container("small")

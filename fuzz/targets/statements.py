@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fuzz.harness import Target
@@ -54,6 +55,7 @@ def _check_reach(statement: Statement, before: TrustStore, after: TrustStore) ->
             assert was.standing(NOW) == "usable" or now.standing(NOW) != "usable"
 
 
+@cache
 def _starts() -> dict[str, bytes]:
     return {
         "rotate": make_rotation("acme", ALICE, MALLORY, serial=4, created=NOW),

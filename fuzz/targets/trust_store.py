@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fuzz.harness import Target, reference
@@ -24,6 +25,7 @@ def _check(data: bytes) -> None:
         assert keys.keys() == {key.key_id for p in store.principals for key in p.keys}
 
 
+@cache
 def _starts() -> dict[str, bytes]:
     text = encode_trust_store(trust_store())
     plain = json.loads(text)
