@@ -215,7 +215,10 @@ def unpack(data: bytes, at: int, depth: int, texts: list[str]) -> tuple[Any, int
     if kind == "bin":
         return data[at : at + n], at + n
     if kind == "str":
-        texts.append(decode_text(data[at : at + n]))
+        try:
+            texts.append(data[at : at + n].decode())
+        except UnicodeDecodeError as e:
+            raise RefusedError("MAN-6") from e
         return texts[-1], at + n
     require(depth < 8, "MAN-3")
     keys: list[str] = []
@@ -230,18 +233,6 @@ def unpack(data: bytes, at: int, depth: int, texts: list[str]) -> tuple[Any, int
     return (dict(zip(keys, values, strict=True)) if kind == "map" else values), at
 
 
-def decode_text(raw: bytes) -> str:
-    """Step 4: decode text as MAN-6 says, but for what only a config may have."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as e:
-        raise RefusedError("MAN-6") from e
-    categories = {unicodedata.category(character) for character in text if character != "\n"}
-    require(not categories & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}, "MAN-6")
-    require(unicodedata.is_normalized("NFC", text), "MAN-6")
-    return text
-
-
 def decode_manifest(data: bytes) -> Map:
     """Step 4: decode the one canonical encoding of a manifest; add all `chunks` by index."""
     texts: list[str] = []
@@ -250,8 +241,12 @@ def decode_manifest(data: bytes) -> Map:
     require(msgpack.packb(manifest) == data, "MAN-2")
     require(fits(manifest, MANIFEST), "MAN-1")
     config = manifest["architecture"] and manifest["architecture"]["config"]
-    free = [text for text in texts if text is not config]
-    require(all(len(text.encode()) <= 4096 and "\n" not in text for text in free), "MAN-6")
+    for text in texts:  # the config alone may hold line feeds and be long (ARC-2)
+        require(text is config or len(text.encode()) <= 4096, "MAN-6")
+        characters = {*text} - {"\n"} if text is config else {*text}
+        categories = {unicodedata.category(character) for character in characters}
+        require(not categories & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}, "MAN-6")
+        require(unicodedata.is_normalized("NFC", text), "MAN-6")
     parts = [*manifest["layers"], *manifest["attachments"], manifest["parity"] or {"chunks": []}]
     return {**manifest, "chunks": [chunk for part in parts for chunk in part["chunks"]]}
 
