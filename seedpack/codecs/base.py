@@ -55,7 +55,7 @@ class Codec(Protocol):
         Args:
             values: 1-D, contiguous, of numpy type ``dtype.storage``.
             dtype: What the stored bits mean.
-            chunk_raw_nbytes: Decoded bytes per chunk.
+            chunk_raw_nbytes: Decoded bytes per chunk, more where much less is stored.
         """
 
     def decoder(self, layer: Layer, dtype: DType) -> LayerDecoder:

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 from seedpack.limits import DEFAULT_CHUNK_RAW_NBYTES, MAX_CHUNK_RAW_NBYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from seedpack.codecs.base import Codec, Encoded
     from seedpack.dtypes import DType
 
 _MODULES: Final = {
+    "ecq": "seedpack.codecs.ecq",
     "q8": "seedpack.codecs.q8",
     "raw": "seedpack.codecs.raw",
 }
 CODEC_IDS: Final = frozenset(_MODULES)
+_NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 FALLBACK_ID: Final = "raw"  # takes every value of every dtype
 
 
@@ -37,12 +42,28 @@ def get_codec(codec_id: str) -> Codec:
     return cast("Codec", import_module(_MODULES[codec_id]).CODEC)
 
 
+def configure_codec(codec_id: str, settings: Mapping[str, float]) -> Codec:
+    """Return the codec with these settings for encoding; decoding needs none.
+
+    Raises:
+        ValueError: No such codec or setting, or a value out of range (wrong call).
+    """
+    codec = get_codec(codec_id)
+    if not settings:
+        return codec
+    configure = getattr(import_module(_MODULES[codec_id]), "configure", None)
+    if configure is None:
+        raise ValueError(f"codec {codec_id} has no settings, given {sorted(settings)}")
+    return cast("Codec", configure(settings))
+
+
 def encode_tensor(
     codec_id: str,
     values: np.ndarray,
     dtype: DType,
     *,
     chunk_raw_nbytes: int = DEFAULT_CHUNK_RAW_NBYTES,
+    settings: Mapping[str, float] = _NO_SETTINGS,
 ) -> Encoded:
     """Encode a tensor, with ``raw`` where the codec declines it; the result names the codec.
 
@@ -50,17 +71,21 @@ def encode_tensor(
         codec_id: One of ``CODEC_IDS``.
         values: Any shape and strides, of numpy type ``dtype.storage``; taken in C order.
         dtype: What the stored bits mean.
-        chunk_raw_nbytes: Decoded bytes per chunk, 16 to 4 MiB.
+        chunk_raw_nbytes: Decoded bytes per chunk, 16 to 4 MiB; codecs that store much less
+            than that may take more values.
+        settings: Of the codec, by name; see its page.
 
     Raises:
-        ValueError: Unknown codec, or values or a chunk size that do not fit (wrong call).
+        ValueError: Unknown codec or setting, or values or a chunk size that do not fit (wrong
+            call).
     """
     if values.dtype.str != dtype.storage:
         raise ValueError(f"values of type {values.dtype.str} for {dtype.name}")
     if not 16 <= chunk_raw_nbytes <= MAX_CHUNK_RAW_NBYTES:  # noqa: PLR2004 -- see Args
         raise ValueError(f"chunks of {chunk_raw_nbytes} bytes")
     flat = values.ravel()  # contiguous, in C order; copied only where it was neither
-    encoded = get_codec(codec_id).encode(flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+    codec = configure_codec(codec_id, settings)
+    encoded = codec.encode(flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
     if encoded is not None:
         return encoded
     return encode_tensor(FALLBACK_ID, flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
