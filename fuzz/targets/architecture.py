@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from fuzz.harness import Target, reference, same_verdict
-from fuzz.trees import copy_tree, edit_text, mutate_tree
+from fuzz.samples import drafts
+from fuzz.trees import copy_tree, edit_text, mutate_tree, pack
 from seedpack.container.architecture import CODE_KEYS, check_architecture
 from seedpack.container.manifest import Architecture
 
@@ -39,8 +40,8 @@ def _check(data: bytes) -> None:
 
 
 def _read_independently(architecture: dict[str, str]) -> None:
-    reference().decode_text(architecture["config"].encode())
-    reference().check_architecture(architecture)
+    manifest = drafts()["small"].tree | {"architecture": architecture}
+    reference().check_manifest(reference().decode_manifest(pack(manifest)))
 
 
 def _split(data: bytes) -> tuple[str, str, str]:
