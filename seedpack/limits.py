@@ -47,5 +47,5 @@ MAX_ZSTD_WINDOW_NBYTES: Final = 8 * MIB  # ZST-3
 
 MAX_KEY_FILE_NBYTES: Final = 64 * KIB  # KEY-6
 MAX_TRUST_STORE_NBYTES: Final = 4 * MIB  # TRU-1
-MAX_STATEMENT_NBYTES: Final = 1 * MIB  # TRU-9
-CLOCK_TOLERANCE_S: Final = 300  # TRU-6: seconds two clocks may differ
+MAX_STATEMENT_NBYTES: Final = 1 * MIB  # STA-1
+CLOCK_TOLERANCE_S: Final = 300  # TRU-7, TRU-12, STA-5: seconds two clocks may differ

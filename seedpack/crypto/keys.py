@@ -22,6 +22,7 @@ from seedpack.errors import KeyFileError
 Label = Literal["ed25519", "ml-dsa-65"]
 PrivateHandle = Ed25519PrivateKey | MLDSA65PrivateKey
 
+_RHO_NBYTES: Final = 32  # FIPS 204: an ML-DSA public key is rho, then t1
 PRIVATE_NBYTES: Final = 32  # of both algorithms: RFC 8032 and FIPS 204 start from a seed
 _KEY_ID_DOMAIN: Final = b"seedpack-key-v1\x00"
 
@@ -101,7 +102,7 @@ class PublicKey(msgspec.Struct, frozen=True):
         """Refuse what is no key, or one that anybody can sign for.
 
         Raises:
-            KeyFileError: KEY-6 (size), KEY-3 (not canonical) or KEY-4 (small order).
+            KeyFileError: KEY-6 (size), KEY-3 (not canonical) or KEY-4 (anybody can sign).
         """
         if len(self.raw) != self.algorithm.public_nbytes:
             raise KeyFileError(
@@ -112,6 +113,8 @@ class PublicKey(msgspec.Struct, frozen=True):
             )
         if self.algorithm is Algorithm.ED25519:
             _check_ed25519(self.raw)
+        elif not any(self.raw[_RHO_NBYTES:]):
+            raise _anybodys_key("an ML-DSA-65 public key whose t1 is zero")
 
     @property
     def key_id(self) -> bytes:
@@ -141,12 +144,16 @@ def _check_ed25519(raw: bytes) -> None:
             "not the canonical encoding of an Ed25519 public key", rule="KEY-3", where="public key"
         )
     if y in _SMALL_ORDER_Y:
-        raise KeyFileError(
-            "an Ed25519 public key of small order, for which anybody can sign",
-            rule="KEY-4",
-            where="public key",
-            hint="do not trust whoever gave you this key",
-        )
+        raise _anybodys_key("an Ed25519 public key of small order")
+
+
+def _anybodys_key(what: str) -> KeyFileError:
+    return KeyFileError(
+        f"{what}, for which anybody can sign",
+        rule="KEY-4",
+        where="public key",
+        hint="do not trust whoever gave you this key",
+    )
 
 
 class PrivateKey:

@@ -174,3 +174,20 @@ def test_private_key_shows_no_secret_and_takes_no_attribute(algorithm):
     assert repr(SECRET)[2:-1] not in repr(private)
     assert not hasattr(private, "__dict__")
     assert isinstance(private, PrivateKey)
+
+
+@pytest.mark.spec("KEY-4")
+def test_an_ml_dsa_key_with_a_zero_t1_is_anybodys():
+    nbytes = Algorithm.ML_DSA_65.public_nbytes
+    for rho in (bytes(32), bytes(range(32))):
+        with pytest.raises(KeyFileError) as caught:
+            PublicKey(Algorithm.ML_DSA_65, rho.ljust(nbytes, b"\0"))
+        assert (caught.value.rule, caught.value.where) == ("KEY-4", "public key")
+        assert caught.value.message == (
+            "an ML-DSA-65 public key whose t1 is zero, for which anybody can sign"
+        )
+        assert caught.value.hint == "do not trust whoever gave you this key"
+    for place in (32, nbytes - 1):
+        raw = bytearray(nbytes)
+        raw[place] = 1
+        assert PublicKey(Algorithm.ML_DSA_65, bytes(raw)).raw == bytes(raw)
