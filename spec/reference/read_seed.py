@@ -513,7 +513,82 @@ def round_to(dtype: str, product: float) -> bytes:
     return struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
 
 
-CODECS: Map = {"raw": decode_raw, "q8": decode_q8}
+def model_of(packed: bytes) -> list[int]:
+    """Step 7: return the frequencies of a rANS model."""
+    frequencies, at = [], 0
+    while at < len(packed):
+        low, high = packed[at : at + 2].ljust(2, b"\0")
+        require(low < 128 or 1 <= high < 128, "COD-RANS-1")
+        frequencies.append(low if low < 128 else low - 128 + 128 * high)
+        at += 1 if low < 128 else 2
+    require(sum(frequencies) == 4096, "COD-RANS-1")
+    return frequencies
+
+
+def rans(chunk: bytes, model: list[int], v: int, lane_values: int, tail: int) -> list[int]:
+    """Step 7: decode v symbols; append to them where the stream ends."""
+    slots = [(s, f, i) for s, f in enumerate(model) for i in range(f)]
+    n = -(-v // lane_values)
+    rows, at, symbols = -(-v // n), 4 * n, []
+    body = max(rows - tail, 0)
+    require(len(chunk) >= at, "COD-RANS-3")
+    states = [*struct.unpack_from(f"<{n}I", chunk)]
+    require(min(states) >= 1 << 16, "COD-RANS-3")
+    for i in range((rows + 1) * n):  # one row more, in which a tail of no rows begins
+        row, lane = divmod(i, n)
+        if row == body:
+            states[lane] -= 1 << 16
+        if i < v:
+            s, f, offset = slots[states[lane] % 4096]
+            states[lane] = f * (states[lane] // 4096) + offset
+            symbols.append(s)
+        if i < v and row < body and states[lane] < 1 << 16:
+            require(at + 2 <= len(chunk), "COD-RANS-4")
+            states[lane] = states[lane] << 16 | int.from_bytes(chunk[at : at + 2], "little")
+            at += 2
+    require(not any(states), "COD-RANS-5")
+    return [*symbols, at]
+
+
+def decode_ecq(layer: Map, chunks: list[bytes]) -> bytes:
+    """Step 7: decode the codec `ecq`."""
+    params, dtype, b = layer["params"], layer["dtype"], DTYPES[layer["dtype"]][0]
+    require(dtype in {"float16", "bfloat16", "float32"} and layer["finite"], "COD-ECQ-1")
+    kinds = dict.fromkeys(["chunk_values", "lane_values", "tail_rows"], int)
+    require(fits(params, kinds | dict.fromkeys(["lowest", "model", "step"], bytes)), "COD-ECQ-2")
+    require(params["chunk_values"] and len(params["lowest"]) == 4, "COD-ECQ-2")
+    layout = params["lane_values"], params["tail_rows"]
+    require(64 <= layout[0] <= 2048 and layout[1] <= 255, "COD-RANS-2")
+    bits = int.from_bytes(params["step"], "little")
+    require(len(params["step"]) == 4 and 0x800000 <= bits < 0x7F800000, "COD-ECQ-3")
+    model, (step,) = model_of(params["model"]), struct.unpack("<f", params["step"])
+    (lowest,) = struct.unpack("<i", params["lowest"])
+    require(len(model) > 1 and model[1] and model[-1], "COD-ECQ-4")
+    require(-(1 << 23) <= lowest <= (1 << 23) - len(model) + 2, "COD-ECQ-4")
+    levels = [(lowest + i) * step if f else 0 for i, f in enumerate(model[1:])]
+    values, elements = [b"", *(level_value(dtype, product) for product in levels)], b""
+    for chunk, v in counts(layer, chunks):
+        lanes_nbytes = 4 * -(-v // layout[0])
+        require(lanes_nbytes <= len(chunk) <= lanes_nbytes + (2 + b) * v, "COD-ECQ-5")
+        *symbols, at = rans(chunk, model, v, *layout)
+        require(len(chunk) - at == symbols.count(0) * b, "COD-ECQ-6")
+        escaped = iter(chunk[at + i : at + i + b] for i in range(0, len(chunk) - at, b))
+        elements += b"".join(values[s] if s else next(escaped) for s in symbols)
+    return elements
+
+
+def level_value(dtype: str, product: float) -> bytes:
+    """Step 7: round to float32, and then to the dtype; an infinite value is no level."""
+    try:
+        (single,) = struct.unpack("<f", round_to("float32", product))
+        value, ones = round_to(dtype, single), DTYPES[dtype][1]
+    except RefusedError as e:
+        raise RefusedError("COD-ECQ-4") from e
+    require(int.from_bytes(value, "little") & ones != ones, "COD-ECQ-4")
+    return value
+
+
+CODECS: Map = {"raw": decode_raw, "q8": decode_q8, "ecq": decode_ecq}
 
 
 def check_contents(manifest: Map, stored: list[Any], *, decode: bool) -> list[str]:

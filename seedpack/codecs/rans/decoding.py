@@ -38,7 +38,7 @@ def decode_lanes(
     out: np.ndarray,
     where: str,
 ) -> int:
-    """Decode as many symbols as ``out`` has room for; return the bytes of the stream.
+    """Decode as many symbols as ``out`` has room for (COD-RANS-6); return the stream's bytes.
 
     Args:
         stored: The stream; more may follow it.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from . import (
     architecture,
     attachments,
+    codec_ecq,
     codec_q8,
     codec_raw,
     keys_and_signatures,
@@ -37,6 +38,7 @@ AREAS = (
     layers,
     zstd,
     codec_raw,
+    codec_ecq,
     codec_q8,
     attachments,
     architecture,
