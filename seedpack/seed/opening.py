@@ -98,12 +98,15 @@ def open_seed(
     return Seed(file, header, manifest, chunks, vouching)
 
 
-def open_unverified(path: Path, *, exclusive: bool = False) -> UnverifiedContents:
+def open_unverified(
+    path: Path, *, exclusive: bool = False, damaged: bool = False
+) -> UnverifiedContents:
     """Open ``path`` without asking who made it (to inspect, to sign, or at the user's risk).
 
     Args:
         path: A ``.seed`` file.
         exclusive: Lock it against other writers until it is closed.
+        damaged: Accept a payload of another length than declared; for repair.
 
     Raises:
         FormatError: Steps 0 to 2 and 4.
@@ -113,7 +116,7 @@ def open_unverified(path: Path, *, exclusive: bool = False) -> UnverifiedContent
     try:
         if exclusive:
             file.lock()
-        header = read_header(file)
+        header = read_header(file, damaged=damaged)
         return UnverifiedContents(file, header, *_read_manifest(header))
     except BaseException:
         file.close()
