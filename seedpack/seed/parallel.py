@@ -53,7 +53,6 @@ class _Run:
     def __init__(
         self, items: Sequence[Item], make_worker: Callable[[], Callable[[Item], None]]
     ) -> None:
-        self.items = items
         self.make_worker = make_worker
         self.places = iter(enumerate(items))
         self.lock = threading.Lock()

@@ -74,8 +74,6 @@ def _take_share(rest: list[PlacedChunk], nparts: int) -> list[PlacedChunk]:
     while count <= len(rest) - nparts and taken + rest[count].stored_nbytes / 2 < goal:
         taken += rest[count].stored_nbytes
         count += 1
-    if nparts == 1:
-        count = len(rest)
     part, rest[:] = rest[:count], rest[count:]
     return part
 
