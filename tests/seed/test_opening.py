@@ -15,6 +15,7 @@ from seedpack.errors import (
     FormatError,
     IntegrityError,
     PolicyRefused,
+    Rollback,
     SeedExpired,
     StoreError,
     ThresholdNotMet,
@@ -24,7 +25,7 @@ from seedpack.files import InputFile
 from seedpack.seed.header import read_header
 from seedpack.seed.opening import Seed, UnverifiedContents, open_seed, open_unverified
 from seedpack.seed.signing import make_record
-from seedpack.trust.store import Policy
+from seedpack.trust.store import Policy, SeenVersion
 from tests.builders import (
     CREATED,
     LAYERS,
@@ -239,6 +240,24 @@ def test_step_5_judges_codecs_and_budget(path):
             open_seed(path, store=store, now=NOW).close()
         else:
             with refused_by(PolicyRefused, "TRU-11"):
+                open_seed(path, store=store, now=NOW)
+
+
+@pytest.mark.spec("TRU-9", "TRU-10")
+def test_step_5_judges_the_version_and_the_seed_that_were_seen(path):
+    built = make_seed(path, version=7)
+    name = built.manifest.name
+    for version, seed_id, error, rule in (
+        (6, bytes(32), None, ""),
+        (7, built.seed_id, None, ""),
+        (7, bytes(32), Rollback, "TRU-10"),
+        (8, built.seed_id, Rollback, "TRU-9"),
+    ):
+        store = STORE.with_seen(name, SeenVersion(version, seed_id), NOW)
+        if error is None:
+            open_seed(path, store=store, now=NOW).close()
+        else:
+            with refused_by(error, rule):
                 open_seed(path, store=store, now=NOW)
 
 

@@ -169,8 +169,9 @@ def test_parts_of_two_seeds_are_not_merged(opened, tmp_path):
     where = f"{tmp_path / 'b.seed'}: seed id {second.id[:16]}"
     hint = f"{first.file.path} has seed id {first.id[:16]}"
     message = "these are parts of different seeds"
-    with refused(FormatError, "PRT-4", where, message, hint):
-        merge_seeds([first, first, second], tmp_path / "out")
+    for parts in ([first, second], [first, first, second], [first, second, first]):
+        with refused(FormatError, "PRT-4", where, message, hint):
+            merge_seeds(parts, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

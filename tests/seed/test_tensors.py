@@ -131,7 +131,7 @@ def test_only_large_layers_are_spread_over_threads(opened, monkeypatch):
     assert sorted(chunks["large"]) == list(range(9))
 
 
-@pytest.mark.parametrize("nbytes, ahead", [(900, 8), (3_200, 2), (3_300, 2), (6_500, 1)])
+@pytest.mark.parametrize("nbytes, ahead", [(2_133, 4), (3_200, 2), (3_201, 2), (6_400, 1)])
 def test_a_bounded_amount_is_decoded_ahead_of_the_consumer(opened, monkeypatch, nbytes, ahead):
     started = []
     real = tensors._start_layer
@@ -153,13 +153,22 @@ def test_a_bounded_amount_is_decoded_ahead_of_the_consumer(opened, monkeypatch, 
     assert len(started) == ahead + 2
 
 
-def test_a_consumer_may_stop_early(opened):
+def test_a_consumer_may_stop_early(opened, monkeypatch):
+    cancelled = []
+
+    class Pool(tensors.ThreadPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            cancelled.append(cancel_futures)
+            super().shutdown(wait, cancel_futures=cancel_futures)
+
+    monkeypatch.setattr(tensors, "ThreadPoolExecutor", Pool)
     _, seed = opened(layers=[layer_of(f"l{i}", 9 * MIB) for i in range(3)], attachments=[])
     before = threading.active_count()
     decoded = decode_layers(seed)
     assert next(decoded).name == "l0"
     decoded.close()
     assert threading.active_count() == before
+    assert cancelled[0] is True  # what has not begun is not waited for
 
 
 # ---------------------------------------------------------------- refusals
