@@ -149,6 +149,8 @@ def _weak_keys() -> Iterator[Vector]:
     for name in SMALL_ORDER_NOT_CANONICAL:
         about = f"the trust store holds a second encoding of a point of small order: {name}"
         yield _weak(f"keys/public-{name}", good, "KEY-3", about, name, 103)
+    about = "the trust store holds an ML-DSA-65 key whose t1 is zero"
+    yield _weak("keys/public-t1-zero", good, "KEY-4", about, "t1-zero", 103)
     identity = SMALL_ORDER["order-1"]
     constant = identity + bytes(32)  # R = identity, S = 0: true for each message
     forged = around(record(ED25519, key_id(ED25519, identity), constant))

@@ -13,6 +13,7 @@ from .keys import (
     ED25519,
     FUTURE,
     LAPSED,
+    ML_DSA_65,
     REVOKED,
     Key,
     store_key,
@@ -121,3 +122,5 @@ STORES |= {
     f"key-{name}": store(ACME, principal("weak", store_key(ED25519, public)))
     for name, public in (SMALL_ORDER | SMALL_ORDER_NOT_CANONICAL | NOT_CANONICAL).items()
 }
+T1_ZERO = ALICE_PQ.public[:32] + bytes(1920)  # w = A z for any z: anybody can sign
+STORES["key-t1-zero"] = store(ACME, principal("weak", store_key(ML_DSA_65, T1_ZERO)))
