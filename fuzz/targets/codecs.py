@@ -92,6 +92,7 @@ def _read_layer(tree: Any) -> tuple[Layer, list[bytes]]:  # noqa: ANN401 -- any 
     """
     try:
         *fields, stored = tree
+        stored = [*stored]
         layer = dict(zip(_FIELDS, fields, strict=True)) | {"name": "w", "digest": bytes(32)}
         layer["chunks"] = [[len(memoryview(chunk)), bytes(32)] for chunk in stored]
         nbytes = math.prod(layer["shape"]) * DTYPES[layer["dtype"]].itemsize
