@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib.util
 import re
 import shutil
-import sys
 import tempfile
 from functools import cache
 from importlib import import_module
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).resolve().parent
 CORPUS: Final = FOLDER / "corpus"
-_REFERENCE: Final = FOLDER.parent / "spec" / "reference" / "read_seed.py"
 _RULE: Final = re.compile(r"\A[A-Z]{3}(-[A-Z0-9]{1,4})?-[0-9]{1,2}\Z")  # MAN-2, COD-RAW-1
 _TMPFS: Final = Path("/dev/shm")  # noqa: S108 -- where a file costs no disk; only the parent
 
@@ -123,10 +120,4 @@ def scratch_folder() -> Path:
 @cache
 def reference() -> ModuleType:
     """Return the independent reader, which shares no code with the product."""
-    spec = importlib.util.spec_from_file_location("read_seed", _REFERENCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["read_seed"] = module  # dataclasses and the like look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return import_module("spec.reference.read_seed")
