@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FRAMEWORK: Final = "transformers"  # ARC-1
 CODE_KEYS: Final = frozenset({"auto_map", "custom_pipelines", "trust_remote_code"})  # ARC-3
+MAX_CONFIG_NESTING: Final = 32  # ARC-2: objects and arrays inside one another
 _IDENTIFIER: Final = re.compile(r"\A[A-Za-z0-9_.-]+\Z")
 
 
@@ -64,8 +65,18 @@ def check_plain_json(text: str, *, where: str) -> None:
         value = json.loads(text, object_pairs_hook=plain_object, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise _refusal("ARC-2", where, "config is not JSON") from error
+    if _is_deeper(value, MAX_CONFIG_NESTING):
+        raise _refusal("ARC-2", where, f"config is nested deeper than {MAX_CONFIG_NESTING}")
     if not isinstance(value, dict):
         raise _refusal("ARC-2", where, "config is not a JSON object")
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Tell whether more than ``levels`` objects and arrays stand inside one another."""
+    if not isinstance(value, dict | list):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(child, levels - 1) for child in children)
 
 
 def _refusal(rule: str, where: str, message: str) -> FormatError:

@@ -21,6 +21,8 @@ _LAYER: Final = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.:-]*\Z")
 _COMPONENT: Final = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _DEVICE: Final = re.compile(r"\A(con|prn|aux|nul|com[0-9]|lpt[0-9])\Z", re.IGNORECASE)
 _MAX_COMPONENTS: Final = 4
+# Not Cn: what is unassigned depends on the Unicode version, and readers must agree.
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 ATTACHMENT_ENDINGS: Final = frozenset(
     {".json", ".txt", ".md", ".model", ".jinja", ".tiktoken", ".yaml"}
 )
@@ -91,8 +93,7 @@ def check_text(
     if not unicodedata.is_normalized("NFC", text):
         raise FormatError("text is not in NFC", rule="MAN-6", where=where)
     for character in set(text) - set(allow):
-        category = unicodedata.category(character)
-        if category[0] == "C" or category in {"Zl", "Zp"}:
+        if unicodedata.category(character) in _HIDDEN:
             raise FormatError(f"text holds U+{ord(character):04X}", rule="MAN-6", where=where)
 
 

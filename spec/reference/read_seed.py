@@ -182,7 +182,7 @@ TAGS = {  # kind, and the value or size that a tag holds, or in how many bytes i
     **{0x90 + n: ("array", n, 0) for n in range(16)},
     **{0xA0 + n: ("str", n, 0) for n in range(32)},
     **{0xC4 + i: ("bin", 0, 1 << i) for i in range(3)},
-    **{0xCC + i: ("int", 0, 1 << i % 4) for i in range(8)},
+    **{0xCC + i: ("int", 0, 1 << i) for i in range(4)},
     **{0xD9 + i: ("str", 0, 1 << i) for i in range(3)},
     **{0xDC + i: ("array" if i < 2 else "map", 0, 2 << i % 2) for i in range(4)},
 }
@@ -194,13 +194,13 @@ def unpack(data: bytes, at: int, depth: int, texts: list[str]) -> tuple[Any, int
     tag, at = data[at], at + 1
     if tag in {0xC0, 0xC2, 0xC3}:
         return (None if tag == 0xC0 else tag == 0xC3), at
-    require(tag < 0xE0, "MAN-5")  # small negative integers
+    require(tag < 0xE0 and not 0xD0 <= tag < 0xD4, "MAN-5")  # signed forms
     require(tag in TAGS, "MAN-1" if tag == 0xC1 else "MAN-4")  # others: floats, extensions
     kind, n, nbytes = TAGS[tag]
     require(at + nbytes <= len(data), "MAN-1")
     n, at = int.from_bytes(data[at : at + nbytes], "big") if nbytes else n, at + nbytes
     if kind == "int":
-        require(n < 1 << (8 * nbytes - 1 if tag >= 0xD0 else 63), "MAN-5")
+        require(n < 1 << 63, "MAN-5")
         return n, at
     require(n * (2 if kind == "map" else 1) <= len(data) - at, "MAN-3")
     if kind == "bin":
@@ -236,7 +236,7 @@ def decode_manifest(data: bytes) -> Map:
         require(text is config or len(text.encode()) <= 4096, "MAN-6")
         characters = {*text} - {"\n"} if text is config else {*text}
         categories = {unicodedata.category(character) for character in characters}
-        require(not categories & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}, "MAN-6")
+        require(not categories & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}, "MAN-6")
         require(unicodedata.is_normalized("NFC", text), "MAN-6")
     parts = [*manifest["layers"], *manifest["attachments"], manifest["parity"] or {"chunks": []}]
     return {**manifest, "chunks": [chunk for part in parts for chunk in part["chunks"]]}
@@ -340,7 +340,15 @@ def check_architecture(architecture: Map) -> None:
         config = json.loads(architecture["config"], object_pairs_hook=object_of, parse_constant=int)
     except (ValueError, RecursionError) as e:
         raise RefusedError("ARC-2") from e
-    require(isinstance(config, dict), "ARC-2")
+    require(isinstance(config, dict) and not is_deeper(config, 32), "ARC-2")
+
+
+def is_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 -- any JSON value
+    """Tell whether more than `levels` objects and arrays stand inside one another."""
+    if not isinstance(value, dict | list):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(child, levels - 1) for child in children)
 
 
 def check_parity(parity: Map, stored: list[int]) -> None:

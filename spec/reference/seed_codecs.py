@@ -61,7 +61,7 @@ def plane(stored: bytes, nbytes: int) -> bytes:
     try:
         frame = zstandard.get_frame_parameters(stored)
         require(frame.content_size == nbytes, "ZST-2")
-        require(frame.dict_id == 0, "ZST-4")
+        require(flags & 3 == 0, "ZST-4")
         raw = decoder.decompress(stored)  # memory: the content size that was just checked
         rule = "ZST-5"
         decoder.decompress(stored, allow_extra_data=False)

@@ -137,3 +137,17 @@ def test_any_text_is_accepted_or_refused(text):
     except SeedError:
         return
     assert isinstance(json.loads(text), dict)
+
+
+@pytest.mark.spec("ARC-2")
+def test_a_config_may_nest_32_containers():
+    for opening, closing in (("[", "]"), ('{"b": ', "}")):
+        inner = "0" if closing == "}" else ""
+        fits = '{"a": ' + opening * 31 + inner + closing * 31 + "}"
+        check_plain_json(fits, where="config")
+        with pytest.raises(FormatError) as caught:
+            check_plain_json(f'{{"a": {opening}{fits}{closing}}}', where="config")
+        assert (caught.value.rule, caught.value.message) == (
+            "ARC-2",
+            "config is nested deeper than 32",
+        )

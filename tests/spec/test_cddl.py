@@ -246,9 +246,13 @@ def test_every_accepted_vector_matches_the_grammar(vector):
     pycddl.Schema(SOURCE).validate_cbor(encode(read_msgpack(_manifest_of(vector))))
 
 
+# A grammar speaks of values: how msgpack writes 3 is outside of it, though MAN-5 is not.
+OF_ENCODING = {"manifest/integer-signed-d0.seed", "manifest/integer-signed-d3.seed"}
+
+
 @pytest.mark.parametrize(
     "vector",
-    [v for v in _seeds("refuse") if v["rule"] in EXPRESSIBLE],
+    [v for v in _seeds("refuse") if v["rule"] in EXPRESSIBLE and v["file"] not in OF_ENCODING],
     ids=lambda v: v["file"],
 )
 def test_every_vector_that_breaks_an_expressible_rule_does_not_match(vector):

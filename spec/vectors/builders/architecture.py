@@ -84,6 +84,7 @@ def _configs() -> Iterator[Vector]:
         "duplicate-escaped": ('{"a": 1, "\\u0061": 2}', "a key twice, once escaped"),
         "nan": ('{"a": NaN}', "NaN"),
         "infinity": ('{"a": -Infinity}', "an infinity"),
+        "nested-33": ('{"a": ' + "[" * 32 + "]" * 32 + "}", "33 containers inside one another"),
         "deep": ('{"a": ' + "[" * 20_000 + "]" * 20_000 + "}", "20,000 arrays inside one another"),
     }
     for name, (config, about) in configs.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from .catalog import refused
+from .catalog import accepted, refused
 from .manifest_edits import (
     CLAIM,
     DEL,
@@ -230,6 +230,9 @@ def _numbers() -> Iterator[Vector]:
         attack = (43, 112) if name.startswith("2") else (43,)
         about = f"the integer {name.replace('-', ' ')}"
         yield refused(f"manifest/integer-{name}", data, "MAN-5", about, attack=attack)
+    for form, encoded in {"d0": b"\xd0\x03", "d3": b"\xd3" + bytes(7) + b"\x03"}.items():
+        data = with_version(encoded)
+        yield refused(f"manifest/integer-signed-{form}", data, "MAN-5", "3 in a signed form")
     data = with_layer(shape=[8, -1])
     yield refused("manifest/integer-in-shape", data, "MAN-5", "a dimension of -1", attack=(43,))
 
@@ -252,12 +255,16 @@ def _text() -> Iterator[Vector]:
         "soft-hyphen": 0xAD, "zero-width-space": 0x200B, "right-to-left-override": 0x202E,
         "line-separator": 0x2028, "paragraph-separator": 0x2029, "word-joiner": 0x2060,
         "isolate": 0x2066, "private-use": 0xE000, "byte-order-mark": 0xFEFF,
-        "unassigned": 0x0378, "noncharacter": 0xFFFF, "tag": 0xE0041,
+        "tag": 0xE0041,
     }  # fmt: skip
     for name, point in points.items():
         data = with_fields(producer=f"a{chr(point)}b")
         about = f"text with U+{point:04X}"
         yield refused(f"manifest/text-{name}", data, "MAN-6", about, attack=(34,))
+    for name, point in {"unassigned": 0x0378, "noncharacter": 0xFFFF}.items():
+        data = with_fields(producer=f"a{chr(point)}b")
+        about = f"text with U+{point:04X}, which no reader may judge"
+        yield accepted(f"manifest/text-{name}", data, about, shows=("MAN-6",))
     more = {
         "nfd": (with_fields(producer="e\u0301"), "text in NFD", (27,)),
         "nfd-hangul": (with_fields(producer="\u1112\u1161"), "Hangul as jamo", (27,)),

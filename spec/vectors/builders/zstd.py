@@ -129,6 +129,8 @@ def _declared() -> Iterator[Vector]:
     for name, (window, about) in windows.items():
         stored = frame(BLOCK, N, window=window)
         yield from _refuse("ZST-3", {name: (stored, about, (73,))})
+    stored = frame(BLOCK, N, dictionary=b"\0")
+    yield from _refuse("ZST-4", {"dictionary-0": (stored, "a dictionary id that is 0", (77,))})
     for nbytes in (1, 2, 4):
         stored = frame(BLOCK, N, dictionary=b"\x07" + bytes(nbytes - 1))
         about = f"a dictionary id of {nbytes} bytes"
