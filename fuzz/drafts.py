@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import hashlib
 import struct
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,6 +50,7 @@ _SETTLED_NBYTES: Final = 1 << 20  # decoded; larger layers keep the digest that 
 _MAX_U64: Final = (1 << 64) - 1  # the largest that msgpack can say
 _SIZES: Final = struct.Struct("<III")  # S, M, P at byte 12 of the preamble
 _SIZES_AT: Final = 12
+_CRC: Final = slice(4, 8)  # in a signature record
 _PREAMBLE_NBYTES: Final = 64
 
 
@@ -102,6 +104,14 @@ def write_container(draft: Draft, signers: Iterable[PrivateKey], *, expires: int
     seed_id = hashlib.sha256(body).digest()
     preamble = Preamble(len(area), len(body), len(draft.presence), len(payload), seed_id)
     return encode_preamble(preamble) + area + body + draft.presence + payload
+
+
+def with_crc(record: bytes) -> bytes:
+    """Return a signature record with the CRC that its other bytes have."""
+    body = bytearray(record.ljust(_CRC.stop, b"\0"))
+    body[_CRC] = bytes(4)
+    body[_CRC] = struct.pack("<I", zlib.crc32(body))
+    return bytes(body)
 
 
 def drop_chunks(draft: Draft, absent: set[int]) -> None:

@@ -40,23 +40,25 @@ DAY: Final = 86_400
 BUDGET_NBYTES: Final = 8 << 20  # decoded; the most that the store's policy allows
 _CHUNK_VALUES: Final = 64  # small, so that a short file has many chunks
 _DTYPES: Final = ("bool", "int16", "float8_e4m3fn", "float64")  # target codecs has all
+_SHAPE: Final = (3, 1, 1, 1, 1, 1, 1, 5)  # as many dimensions as there may be
 _ALGORITHM: Final = "blake3-256"
 
-ALICE, OLD, BOB, MALLORY = (
-    private_key_from_secret(Algorithm.ED25519, bytes([n]) * 32) for n in range(1, 5)
+ALICE, OLD, BOB, EVE, DAVE, MALLORY = (
+    private_key_from_secret(Algorithm.ED25519, bytes([n]) * 32) for n in range(1, 7)
 )
-CAROL: Final = private_key_from_secret(Algorithm.ML_DSA_65, bytes([5]) * 32)
+CAROL: Final = private_key_from_secret(Algorithm.ML_DSA_65, bytes([9]) * 32)
 
 
 @cache
 def trust_store() -> TrustStore:
-    """Return the store that all targets trust: everybody but Mallory."""
+    """Return the store that all targets trust: not Mallory, no more Old, never again Eve."""
     acme = (TrustedKey(ALICE.public, NOW - DAY, NOW + DAY), TrustedKey(OLD.public, 0, NOW))
+    hybrid = (TrustedKey(CAROL.public), TrustedKey(DAVE.public))
     return TrustStore(
         principals=(
-            Principal("acme", acme, may_sign=("acme/*", "tiny"), serial=3),
-            Principal("bob", (TrustedKey(BOB.public),)),
-            Principal("hybrid", (TrustedKey(CAROL.public),), require=(Algorithm.ML_DSA_65,)),
+            Principal("acme", acme, may_sign=("acme/*", "t*n*y"), serial=3),
+            Principal("bob", (TrustedKey(BOB.public), TrustedKey(EVE.public, revoked=True))),
+            Principal("hybrid", hybrid, require=tuple(Algorithm)),
         ),
         policy=Policy(codecs=frozenset({"q8", "raw"}), max_decoded_nbytes=BUDGET_NBYTES),
         seen={"acme/digits": SeenVersion(2, bytes(32))},
@@ -167,7 +169,7 @@ def drafts() -> dict[str, Draft]:
     bias = _make_layer("bias", "float32", (40,))
     return {
         "small": _make_draft([_make_layer("w", "float32", (3, 5))]),
-        "dtypes": _make_draft([_make_layer(f"as_{name}", name, (3, 5)) for name in _DTYPES]),
+        "dtypes": _make_draft([_make_layer(f"as_{name}", name, _SHAPE) for name in _DTYPES]),
         "parity": _make_draft([_make_layer("w", "float16", (512,)), card], parity=parity),
         "delta": _make_draft(
             [bias], base=Base(bytes(32), "acme/base"), digest_algorithm="sha2-256"

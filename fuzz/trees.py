@@ -21,6 +21,7 @@ Tree = Any  # nested dict, list, str, bytes, int, bool, None
 
 _STOP_SHARE: Final = 0.15  # of descents that stop at an inner node
 _LIST_SHARE: Final = 0.2  # of descents to a field that stop at a list on the way
+_FIELD_SHARE: Final = 0.8
 _FIELD_TRIES: Final = 8
 _SPLICE_SHARE: Final = 0.1  # of edits that put any other node there
 _LONG_FORM_SHARE: Final = 0.03  # of values that get a longer form than they need
@@ -58,6 +59,11 @@ def mutate_tree(tree: Tree, random: Random) -> Tree:
     else:
         parent[key] = _edit(parent[key], random)
     return holder[0]
+
+
+def mutate(tree: Tree, random: Random) -> Tree:
+    """Return ``tree`` with one edit, of which most keep the form."""
+    return (mutate_field if random.random() < _FIELD_SHARE else mutate_tree)(tree, random)
 
 
 def mutate_field(tree: Tree, random: Random) -> Tree:

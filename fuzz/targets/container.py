@@ -8,16 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from fuzz.drafts import Draft, drop_chunks, read_draft, settle, write_container
+from fuzz.drafts import Draft, drop_chunks, read_draft, settle, with_crc, write_container
 from fuzz.harness import Target, demand, reference, scratch_folder
-from fuzz.samples import ALICE, BOB, CAROL, MALLORY, NOW, OLD, container, drafts, trust_store
-from fuzz.trees import copy_tree, edit_bytes, edit_number, mutate_field, mutate_tree
+from fuzz.samples import (
+    ALICE,
+    BOB,
+    CAROL,
+    DAVE,
+    EVE,
+    MALLORY,
+    NOW,
+    OLD,
+    container,
+    drafts,
+    trust_store,
+)
+from fuzz.trees import copy_tree, edit_bytes, edit_number, mutate
 from seedpack.container.preamble import encode_preamble
-from seedpack.container.signature_area import encode_signature_area
+from seedpack.container.signature_area import SignatureRecord, encode_signature_area
 from seedpack.crypto.digests import digest
+from seedpack.crypto.keys import Algorithm
 from seedpack.errors import SeedError
 from seedpack.seed.opening import open_seed
 from seedpack.seed.signing import sign_seed
@@ -30,14 +44,15 @@ if TYPE_CHECKING:
 
     from seedpack.seed.opening import Seed
 
-_TREE_EDITS: Final = (mutate_field, mutate_field, mutate_field, mutate_tree)
 _SETTLED_SHARE: Final = 0.8  # of edits whose sizes and digests are made to fit again
+_FORGED_SHARE: Final = 0.05  # of files
+_FIRST_RECORD: Final = slice(64, 192)
 _EXPIRING_SHARE: Final = 0.05  # of signatures
 _COSIGNED_SHARE: Final = 0.01  # by ML-DSA-65, which takes a millisecond
 _COSIGNED_EVERY: Final = 8  # accepted files get one signature more
 _SIGNERS: Final = (
     *([(ALICE,)] * 20),
-    *((ALICE, BOB), (BOB,), (MALLORY, ALICE), (MALLORY,), (OLD,), ()),
+    *((ALICE, BOB), (BOB,), (MALLORY, ALICE), (MALLORY,), (OLD,), (EVE,), (DAVE,), (DAVE, EVE), ()),
 )
 
 
@@ -87,6 +102,14 @@ def _check_bytes(seed: Seed, data: bytes) -> None:
         assert digest(manifest.digest_algorithm, content) == chunk.digest
 
 
+def _wrong_algorithm(whole: bytes) -> bytes:
+    """Put a record of the other algorithm in the place of Alice's (KEY-2)."""
+    record = SignatureRecord(Algorithm.ML_DSA_65, 0, ALICE.public.key_id, bytes(3309))
+    area = encode_signature_area([record], reserve=False)
+    head = whole[:12] + struct.pack("<I", len(area)) + whole[16:64]
+    return head + area + whole[_FIRST_RECORD.stop :]
+
+
 @cache
 def _plain_store() -> object:
     return json.loads(encode_trust_store(trust_store()))
@@ -98,6 +121,7 @@ def _starts() -> dict[str, bytes]:
     return {
         **{name: container(name) for name in drafts()},
         "co-signed": write_container(drafts()["small"], [ALICE, CAROL]),
+        "wrong-algorithm": _wrong_algorithm(container("small")),
         "partial": write_container(partial, [ALICE]),
     }
 
@@ -115,14 +139,21 @@ def _mutate(data: bytes, random: Random) -> bytes:
         case 2:
             draft.presence = edit_bytes(draft.presence, random)
         case _:
-            draft.tree = random.choice(_TREE_EDITS)(draft.tree, random)
+            draft.tree = mutate(draft.tree, random)
     if random.random() < _SETTLED_SHARE:
         draft = settle(draft)
     expires = 0
     if random.random() < _EXPIRING_SHARE:
         expires = random.choice([NOW, NOW + 1, edit_number(NOW, random) % (1 << 63)])
     cosigned = (CAROL,) if random.random() < _COSIGNED_SHARE else ()
-    return write_container(draft, (*random.choice(_SIGNERS), *cosigned), expires=expires)
+    whole = write_container(draft, (*random.choice(_SIGNERS), *cosigned), expires=expires)
+    return _forge(whole, random) if random.random() < _FORGED_SHARE else whole
+
+
+def _forge(whole: bytes, random: Random) -> bytes:
+    """Change what is between the preamble and byte 192: mostly the first record."""
+    record = edit_bytes(whole[_FIRST_RECORD], random).ljust(128, b"\0")[:128]
+    return whole[: _FIRST_RECORD.start] + with_crc(record) + whole[_FIRST_RECORD.stop :]
 
 
 def _edit_content(draft: Draft, random: Random) -> None:

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Final
 from fuzz.drafts import Draft, settle
 from fuzz.harness import Target, reference, same_verdict, shared_codecs
 from fuzz.samples import drafts
-from fuzz.trees import mutate_field, mutate_tree, pack, unpack
+from fuzz.trees import copy_tree, mutate, pack, unpack
 from seedpack.container.manifest import decode_manifest
 from seedpack.container.rules import layer_nbytes, validate_manifest
-from seedpack.limits import MAX_DECODED_NBYTES, MAX_LAYER_NBYTES
+from seedpack.limits import (
+    MAX_DECODED_NBYTES,
+    MAX_LAYER_NBYTES,
+    MAX_PARAMS,
+    MAX_TEXT_NBYTES,
+)
 
 if TYPE_CHECKING:
     from random import Random
 
-_FIELD_SHARE: Final = 0.9  # of edits that keep the form
+_RECIPE_ENTRIES: Final = 64  # as many as there may be: MAN-9
 _SETTLED_SHARE: Final = 0.7  # of edits whose sums and parity are made to fit again
 
 
@@ -38,12 +43,17 @@ def _read_independently(data: bytes) -> None:
 
 @cache
 def _starts() -> dict[str, bytes]:
-    return {name: pack(draft.tree) for name, draft in drafts().items()}
+    starts = {name: pack(draft.tree) for name, draft in drafts().items()}
+    crowded = copy_tree(drafts()["small"].tree)
+    crowded["recipe"] = {f"{n:02}": n for n in range(_RECIPE_ENTRIES)}
+    crowded["layers"][0]["params"] = {f"{n:02}": n for n in range(MAX_PARAMS)}
+    crowded["layers"][0]["params"]["31"] = bytes(MAX_TEXT_NBYTES)
+    return starts | {"crowded": pack(crowded)}
 
 
 def _mutate(data: bytes, random: Random) -> bytes:
     tree = unpack(data) or unpack(random.choice(list(_starts().values())))
-    tree = (mutate_field if random.random() < _FIELD_SHARE else mutate_tree)(tree, random)
+    tree = mutate(tree, random)
     if random.random() < _SETTLED_SHARE:
         tree = settle(Draft(tree, {})).tree
     return pack(tree)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from fuzz.drafts import write_container
+from fuzz.drafts import with_crc, write_container
 from fuzz.harness import Target, reference, same_verdict
 from fuzz.samples import ALICE, BOB, CAROL, container, drafts
 from fuzz.trees import edit_bytes, edit_number
 from seedpack.container.preamble import check_file_size, encode_preamble, parse_preamble
 from seedpack.container.signature_area import encode_signature_area, parse_signature_area
+from seedpack.crypto.keys import Algorithm, private_key_from_secret
 from seedpack.limits import MAX_SIGNATURES_NBYTES, PAGE_NBYTES, PREAMBLE_NBYTES
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _LAYOUT: Final = struct.Struct("<8sHHIIIQ32s")
 _BITS: Final = (16, 16, 32, 32, 32, 64)  # of the numbers between magic and seed id
 _RECORD_NBYTES: Final = {1: 128, 2: 3456}
-_CRC: Final = slice(4, 8)
 
 
 def _check(data: bytes) -> None:
@@ -56,10 +55,12 @@ def _starts() -> dict[str, bytes]:
     draft = drafts()["small"]
     small = container("small")
     bare = write_container(draft, [])
+    many = [private_key_from_secret(Algorithm.ED25519, bytes([n]) * 32) for n in range(16)]
     room = struct.pack("<I", MAX_SIGNATURES_NBYTES)
     return {
         "one-signature": small,
         "no-signature": bare,
+        "sixteen-signatures": write_container(draft, many),
         "three-signatures": write_container(draft, [ALICE, CAROL, BOB]),
         "reserve": bare[:12] + room + bare[16:64] + bytes(MAX_SIGNATURES_NBYTES) + bare[64:],
     }
@@ -108,7 +109,7 @@ def _edit_records(area: bytes, random: Random) -> bytes:
         misplaced = random.random() < 0.05  # noqa: PLR2004 -- SIG-4
         if (len(record) > room > 0) != misplaced:
             laid += bytes(room)
-        laid += _with_crc(record) if random.random() < 0.95 else record  # noqa: PLR2004 -- SIG-6
+        laid += with_crc(record) if random.random() < 0.95 else record  # noqa: PLR2004 -- SIG-6
     reserve = random.random() < 0.1  # noqa: PLR2004 -- SIG-1
     return bytes(laid.ljust(MAX_SIGNATURES_NBYTES, b"\0") if reserve else laid)
 
@@ -123,13 +124,6 @@ def _cut_records(area: bytes) -> list[bytes]:
             records.append(area[at : at + nbytes])
             at += nbytes
     return records
-
-
-def _with_crc(record: bytes) -> bytes:
-    body = bytearray(record.ljust(_CRC.stop, b"\0"))
-    body[_CRC] = bytes(4)
-    body[_CRC] = struct.pack("<I", zlib.crc32(body))
-    return bytes(body)
 
 
 TARGET: Final = Target(_check, _starts, _mutate, max_input_nbytes=80_000)

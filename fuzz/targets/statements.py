@@ -6,8 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fuzz.harness import Target
-from fuzz.samples import ALICE, BOB, CAROL, MALLORY, NOW, OLD, trust_store
-from fuzz.trees import mutate_tree, pack, unpack
+from fuzz.samples import ALICE, BOB, CAROL, DAVE, EVE, MALLORY, NOW, OLD, trust_store
+from fuzz.trees import mutate, mutate_tree, pack, unpack
 from seedpack.crypto.messages import statement_message
 from seedpack.trust.statements import (
     apply_statement,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seedpack.trust.model import TrustStore
     from seedpack.trust.statements import Statement
 
-_KEYS: Final = (ALICE, OLD, BOB, MALLORY)
+_KEYS: Final = (ALICE, OLD, BOB, EVE, DAVE, MALLORY)
 _SIGNED_SHARE: Final = 0.9  # of edits that are signed again
 
 
@@ -61,6 +61,8 @@ def _starts() -> dict[str, bytes]:
         "rotate": make_rotation("acme", ALICE, MALLORY, serial=4, created=NOW),
         "revoke": make_revocation("acme", ALICE, [OLD.public.key_id], serial=4, created=NOW),
         "revoke-itself": make_revocation("bob", BOB, [BOB.public.key_id], serial=1, created=NOW),
+        "rotate-to-other": make_rotation("acme", ALICE, CAROL, serial=4, created=NOW),
+        "revoked": make_revocation("bob", EVE, [BOB.public.key_id], serial=1, created=NOW),
         "hybrid": make_revocation("hybrid", CAROL, [CAROL.public.key_id], serial=1, created=NOW),
     }
 
@@ -76,7 +78,7 @@ def _mutate(data: bytes, random: Random) -> bytes:
         body[random.choice(["replaced", "public"])] = _key_bytes(random)
         body["revoked"] = random.choice([[], [_key_bytes(random)]])
     else:
-        body = mutate_tree(body, random)
+        body = mutate(body, random)
     signers = random.sample(_KEYS, random.choice([1, 2, 2, 3]))
     if random.random() < 0.05:  # noqa: PLR2004 -- its signatures take a millisecond
         signers.append(CAROL)

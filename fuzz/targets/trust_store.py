@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fuzz.harness import Target, reference
 from fuzz.samples import trust_store
-from fuzz.trees import edit_text, mutate_tree
+from fuzz.trees import edit_text, mutate
 from seedpack.trust.store import encode_trust_store, parse_trust_store
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _mutate(data: bytes, random: Random) -> bytes:
         tree = json.loads(data)
     except (ValueError, RecursionError):
         tree = json.loads(_starts()["small"])
-    text = json.dumps(mutate_tree(tree, random), default=_bytes_as_text)
+    text = json.dumps(mutate(tree, random), default=_bytes_as_text)
     if random.random() < 0.1:  # noqa: PLR2004 -- the text itself: numbers, escapes, brackets
         text = edit_text(text, random)
     return text.encode(errors="surrogatepass")
