@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})  # what link() says there
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})  # what rename() says
 
 
@@ -121,6 +122,12 @@ def _publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
         os.link(temporary, path)
     except FileExistsError as error:
         raise _exists(path, hint="another program wrote it meanwhile") from error
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # The best that FAT and its like offer: two writers at once are told apart by luck there.
+        _check_destination(path, overwrite=False)
+        temporary.rename(path)
 
 
 def _publish_folder(temporary: Path, path: Path) -> None:
@@ -149,5 +156,5 @@ def unwritable(path: Path, error: OSError) -> StoreError:
         f"cannot write: {error.strerror}",
         rule="OUT-1",
         where=str(path),
-        hint="nothing was written; check space and permissions of the folder",
+        hint="check space and permissions of the folder; a file that stands there is whole",
     )

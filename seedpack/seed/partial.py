@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seedpack.container.payload import encode_presence
 from seedpack.container.writer import Header, write_container
-from seedpack.errors import FormatError, IntegrityError
+from seedpack.errors import FormatError, IntegrityError, StoreError
 from seedpack.files import atomic_output
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def merge_seeds(
     Raises:
         FormatError: PRT-4, the manifests differ; SIG-2, too many signatures.
         IntegrityError: CHK-2, no intact copy of a chunk that a part claims to have.
-        StoreError: OUT.
+        StoreError: OUT; FIL-2, no copy of such a chunk that the disk yields.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -119,12 +119,12 @@ def merge_seeds(
 
 def _copy_intact(parts: Sequence[Contents], index: int) -> memoryview:
     """Return the chunk from the first part whose copy is what was signed."""
-    failure: IntegrityError | None = None
+    failure: IntegrityError | StoreError | None = None
     for part in parts:
         if part.chunks[index].offset is not None:
             try:
                 return _copy(part, index)
-            except IntegrityError as error:
+            except (IntegrityError, StoreError) as error:  # a failing disk is damage, too
                 failure = failure or error
     assert failure is not None  # noqa: S101 -- the caller saw the chunk in a part
     raise failure

@@ -297,4 +297,7 @@ def test_every_refusal_of_a_writer_is_one_that_a_user_can_read(source, out):
     with file_size_limit(10), pytest.raises(SeedError) as caught:
         write_split(source, out)
     assert str(out) in str(caught.value)
-    assert caught.value.hint == "nothing was written; check space and permissions of the folder"
+    assert (
+        caught.value.hint
+        == "check space and permissions of the folder; a file that stands there is whole"
+    )

@@ -26,7 +26,7 @@ NO_FILE_HINT = "copy the content into a file and pass that"
 CUT_HINT = "the file was cut or changed while it was read; fetch it again"
 CHANGED_HINT = "make sure that nothing writes to it, then try again"
 BUSY = ("another program is writing this file", "try again when it has finished")
-DISK_HINT = "nothing was written; check space and permissions of the folder"
+DISK_HINT = "check space and permissions of the folder; a file that stands there is whole"
 
 
 @pytest.fixture

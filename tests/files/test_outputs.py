@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from tests.refusals import refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DISK_HINT = "nothing was written; check space and permissions of the folder"
+DISK_HINT = "check space and permissions of the folder; a file that stands there is whole"
 REGULAR_HINT = "seedpack writes regular files only, never through a link"
 FORCE_HINT = "remove it, choose another name, or pass --force"
 MEANWHILE_HINT = "another program wrote it meanwhile"
@@ -210,6 +211,36 @@ def test_nothing_is_written_over_what_is_no_regular_file(out, make, overwrite):
     ):
         pytest.fail("nothing may be written")
     assert names(out.parent) == ["out.seed"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_hard_links_a_file_is_renamed(out, monkeypatch, number):
+    def link(*_):
+        raise OSError(number, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    with atomic_output(out) as file:
+        file.write(b"whole")
+    assert out.read_bytes() == b"whole"
+    assert names(out.parent) == ["out.seed"]
+    hint = FORCE_HINT
+    with (
+        refused(StoreError, "OUT-2", str(out.with_name("b")), "already exists", hint),
+        atomic_output(out.with_name("b")) as file,
+    ):
+        out.with_name("b").write_bytes(b"rival")
+    assert out.with_name("b").read_bytes() == b"rival"
+
+
+def test_a_link_that_fails_otherwise_is_told(out, monkeypatch):
+    def link(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", link)
+    message = "cannot write: No space left on device"
+    with refused(StoreError, "OUT-1", str(out), message, DISK_HINT), atomic_output(out):
+        pass
+    assert names(out.parent) == []
 
 
 @pytest.mark.spec("OUT-2")

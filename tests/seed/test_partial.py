@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import pytest
 from hypothesis import given
@@ -215,6 +216,25 @@ def test_without_an_intact_copy_nothing_is_written(opened, path, tmp_path):
         merge_seeds([second, first], tmp_path / "out")
     assert caught.value.where == f"chunk 4, byte {second.chunks[4].offset}"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_another_copy_stands_in_where_the_disk_fails(opened, tmp_path, monkeypatch, order):
+    built, first = opened()
+    _, second = opened(tmp_path / "b.seed")
+    real, bad = os.preadv, first.file._fd
+
+    def preadv(fd, buffers, offset):
+        if fd == bad and offset == first.chunks[3].offset:
+            raise OSError(5, "Input/output error")
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    assert merge_seeds([first, second][order], tmp_path / "out") == []
+    assert (tmp_path / "out").read_bytes() == container_bytes(built, keys=[KEY])
+    with refused_by(StoreError, "FIL-2"):
+        merge_seeds([first], tmp_path / "alone")
+    assert not (tmp_path / "alone").exists()
 
 
 def test_signatures_are_united_and_the_first_of_a_key_stays(reopened, tmp_path):
