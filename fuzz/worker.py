@@ -5,6 +5,7 @@ Reproduces a finding, too: ``python -m fuzz.worker TARGET FILE``.
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from functools import partial
@@ -18,6 +19,7 @@ with atheris.instrument_imports(include=["seedpack"]):
     from fuzz import harness
 
 _MIB: Final = 1 << 20
+_M_ARENA_MAX: Final = -8  # mallopt(3)
 _BLIND_SHARE: Final = 0.25  # of mutations that know nothing of the structure
 _STEPS: Final = (1, 1, 1, 2, 4)  # structured edits per input
 
@@ -49,6 +51,8 @@ def _mutate(target: harness.Target, data: bytes, limit: int, seed: int) -> bytes
 
 def _bound_memory(memory_mib: int) -> None:
     """Turn an allocation beyond the budget into a MemoryError, which is a finding."""
+    # One heap for all threads: glibc reserves 64 MiB of address space for each other one.
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limit = pages * resource.getpagesize() + memory_mib * _MIB
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -161,4 +161,4 @@ def _edit_content(draft: Draft, random: Random) -> None:
     draft.contents[name] = edit_bytes(draft.contents[name], random)
 
 
-TARGET: Final = Target(_check, _starts, _mutate, memory_mib=512, max_input_nbytes=16_384)
+TARGET: Final = Target(_check, _starts, _mutate, memory_mib=128, max_input_nbytes=16_384)

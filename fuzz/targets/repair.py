@@ -189,4 +189,4 @@ def _starts() -> dict[str, bytes]:
     }
 
 
-TARGET: Final = Target(_check, _starts, memory_mib=512, max_input_nbytes=256)
+TARGET: Final = Target(_check, _starts, memory_mib=128, max_input_nbytes=256)
