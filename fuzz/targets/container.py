@@ -32,8 +32,8 @@ from seedpack.container.preamble import encode_preamble
 from seedpack.container.signature_area import SignatureRecord, encode_signature_area
 from seedpack.crypto.digests import digest
 from seedpack.crypto.keys import Algorithm
-from seedpack.errors import SeedError
-from seedpack.seed.opening import open_seed
+from seedpack.errors import SeedError, TrustError
+from seedpack.seed.opening import open_seed, open_unverified
 from seedpack.seed.signing import sign_seed
 from seedpack.seed.verify import verify_seed
 from seedpack.trust.store import encode_trust_store
@@ -64,6 +64,8 @@ def _check(data: bytes) -> None:
         seed = open_seed(path, store=trust_store(), now=NOW)
     except SeedError as refusal:
         demand(theirs.get("code") == refusal.code, f"{refusal}; independent reader: {theirs}")
+        if isinstance(refusal, TrustError):
+            open_unverified(path).close()  # which says less, and may find less
         raise
     with seed:
         try:
