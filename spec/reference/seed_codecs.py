@@ -146,8 +146,8 @@ def round_to(dtype: str, product: float) -> bytes:
     return struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
 
 
-def model_of(packed: bytes) -> list[int]:
-    """Step 7: return the frequencies of a rANS model."""
+def table_of(packed: bytes) -> list[int]:
+    """Step 7: return the frequencies of a rANS code table."""
     frequencies, at = [], 0
     while at < len(packed):
         low, high = packed[at : at + 2].ljust(2, b"\0")
@@ -158,9 +158,9 @@ def model_of(packed: bytes) -> list[int]:
     return frequencies
 
 
-def rans(chunk: bytes, model: list[int], v: int, lane_values: int, tail: int) -> list[int]:
+def rans(chunk: bytes, table: list[int], v: int, lane_values: int, tail: int) -> list[int]:
     """Step 7: decode v symbols; append to them where the stream ends."""
-    slots = [(s, f, i) for s, f in enumerate(model) for i in range(f)]
+    slots = [(s, f, i) for s, f in enumerate(table) for i in range(f)]
     n = -(-v // lane_values)
     rows, at, symbols = -(-v // n), 4 * n, []
     body = max(rows - tail, 0)
@@ -188,22 +188,22 @@ def decode_ecq(layer: Map, chunks: list[bytes]) -> bytes:
     params, dtype, b = layer["params"], layer["dtype"], DTYPES[layer["dtype"]][0]
     require(dtype in {"float16", "bfloat16", "float32"} and layer["finite"], "COD-ECQ-1")
     kinds = dict.fromkeys(["chunk_values", "lane_values", "tail_rows"], int)
-    require(fits(params, kinds | dict.fromkeys(["lowest", "model", "step"], bytes)), "COD-ECQ-2")
+    require(fits(params, kinds | dict.fromkeys(["lowest", "table", "step"], bytes)), "COD-ECQ-2")
     require(params["chunk_values"] and len(params["lowest"]) == 4, "COD-ECQ-2")
     layout = params["lane_values"], params["tail_rows"]
     require(64 <= layout[0] <= 2048 and layout[1] <= 255, "COD-RANS-2")
     bits = int.from_bytes(params["step"], "little")
     require(len(params["step"]) == 4 and 0x800000 <= bits < 0x7F800000, "COD-ECQ-3")
-    model, (step,) = model_of(params["model"]), struct.unpack("<f", params["step"])
+    table, (step,) = table_of(params["table"]), struct.unpack("<f", params["step"])
     (lowest,) = struct.unpack("<i", params["lowest"])
-    require(len(model) > 1 and model[1] and model[-1], "COD-ECQ-4")
-    require(-(1 << 23) <= lowest <= (1 << 23) - len(model) + 2, "COD-ECQ-4")
-    levels = [(lowest + i) * step if f else 0 for i, f in enumerate(model[1:])]
+    require(len(table) > 1 and table[1] and table[-1], "COD-ECQ-4")
+    require(-(1 << 23) <= lowest <= (1 << 23) - len(table) + 2, "COD-ECQ-4")
+    levels = [(lowest + i) * step if f else 0 for i, f in enumerate(table[1:])]
     values, elements = [b"", *(level_value(dtype, product) for product in levels)], b""
     for chunk, v in counts(layer, chunks):
         lanes_nbytes = 4 * -(-v // layout[0])
         require(lanes_nbytes <= len(chunk) <= lanes_nbytes + (2 + b) * v, "COD-ECQ-5")
-        *symbols, at = rans(chunk, model, v, *layout)
+        *symbols, at = rans(chunk, table, v, *layout)
         require(len(chunk) - at == symbols.count(0) * b, "COD-ECQ-6")
         escaped = iter(chunk[at + i : at + i + b] for i in range(0, len(chunk) - at, b))
         elements += b"".join(values[s] if s else next(escaped) for s in symbols)

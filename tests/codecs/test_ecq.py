@@ -22,7 +22,7 @@ from seedpack.codecs.ecq.levels import (
     scale_counts,
 )
 from seedpack.codecs.floats import to_float32
-from seedpack.codecs.rans import Layout, Model, encode_lanes
+from seedpack.codecs.rans import CodeTable, Layout, encode_lanes
 from seedpack.dtypes import DTYPES
 from tests.codecs.laws import bits_of, decode, gaussian, layer_for, outcome, refusal
 
@@ -125,7 +125,7 @@ def test_gaussian_values_cost_little_above_their_rate_distortion_bound(share, le
     deviation = values.std()
     step = float(np.float32(share * deviation))
     encoded, decoded = encode(values.astype(np.float32), F32, settings={"step": step})
-    stored = encoded.stored_nbytes + len(encoded.params["model"])
+    stored = encoded.stored_nbytes + len(encoded.params["table"])
     bound = 0.5 * math.log2(deviation**2 / np.square(decoded - values).mean())
     assert least <= 8 * stored / values.size - bound <= most
 
@@ -242,11 +242,11 @@ def test_rare_and_far_levels_are_escaped():
     assert (lowest, counts.tolist()) == (-5, [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1])
 
 
-def test_models_stay_within_a_param_of_4096_bytes():
+def test_tables_stay_within_a_param_of_4096_bytes():
     values = np.random.default_rng(3).uniform(-1, 1, 1 << 18).astype(np.float32)
     encoded, decoded = encode(values, F32, settings={"step": 2.0**-11})
     assert encoded.codec == "ecq"
-    assert len(encoded.params["model"]) <= 4096
+    assert len(encoded.params["table"]) <= 4096
     assert np.abs(decoded - values).max() <= 1.5 * 2**-11
 
 
@@ -311,16 +311,16 @@ PARAMS = {
     "chunk_values": 8,
     "lane_values": 64,
     "lowest": struct.pack("<i", -1),
-    "model": bytes([16, 0x80, 8, 0x80, 8, 0x80, 8, 0xF0, 7]),  # 16, 3 * 1024, 1008
+    "table": bytes([16, 0x80, 8, 0x80, 8, 0x80, 8, 0xF0, 7]),  # 16, 3 * 1024, 1008
     "step": struct.pack("<f", 0.5),
     "tail_rows": 2,
 }
-MODEL = Model(np.array([16, 1024, 1024, 1024, 1008]))  # escape, levels -1, 0, 1, 2
+TABLE = CodeTable(np.array([16, 1024, 1024, 1024, 1008]))  # escape, levels -1, 0, 1, 2
 
 
 def write(symbols, *escaped, lane_values=64, tail_rows=2):
     """Return a chunk."""
-    stream = encode_lanes(np.array(symbols), MODEL, Layout(lane_values, tail_rows))
+    stream = encode_lanes(np.array(symbols), TABLE, Layout(lane_values, tail_rows))
     return stream + struct.pack(f"<{len(escaped)}f", *escaped)
 
 
@@ -364,7 +364,7 @@ def test_cod_ecq_1_the_layer_is_declared_finite():
         {"lowest": -1},
         {"lowest": bytes(3)},
         {"lowest": bytes(5)},
-        {"model": "x"},
+        {"table": "x"},
         {"step": 1},
     ],
     ids=str,
@@ -395,17 +395,17 @@ def test_cod_ecq_3_steps_at_the_limits_are_taken(bits):
 
 
 @pytest.mark.spec("COD-RANS-1", "COD-RANS-2")
-def test_models_and_layouts_are_checked():
-    assert refusal(*stored([GOOD], model=b"\xff\x1f")) == ("COD-RANS-1", "layer w")
+def test_tables_and_layouts_are_checked():
+    assert refusal(*stored([GOOD], table=b"\xff\x1f")) == ("COD-RANS-1", "layer w")
     assert refusal(*stored([GOOD], lane_values=63)) == ("COD-RANS-2", "layer w")
 
 
 @pytest.mark.spec("COD-ECQ-4")
 @pytest.mark.parametrize(
-    "model", [b"\x80\x20", b"\x00\x00\x80\x20", b"\x00\x80\x20\x00", b"\x80\x20\x00"], ids=bytes.hex
+    "table", [b"\x80\x20", b"\x00\x00\x80\x20", b"\x00\x80\x20\x00", b"\x80\x20\x00"], ids=bytes.hex
 )
-def test_cod_ecq_4_models_whose_first_or_last_level_does_not_occur(model):
-    assert refusal(*stored([GOOD], model=model)) == ("COD-ECQ-4", "layer w")
+def test_cod_ecq_4_tables_whose_first_or_last_level_does_not_occur(table):
+    assert refusal(*stored([GOOD], table=table)) == ("COD-ECQ-4", "layer w")
 
 
 @pytest.mark.spec("COD-ECQ-4")
@@ -444,9 +444,9 @@ def test_cod_ecq_4_levels_that_occur_are_finite(dtype, step, rule):
 
 
 def test_levels_that_do_not_occur_need_not_be_finite():
-    model = Model(np.array([0, 2048, 0, 2048]))
-    chunk = encode_lanes(np.array([1, 3]), model, Layout(64, 0))
-    params = {"model": model.pack(), "step": struct.pack("<f", 2.0**127), "tail_rows": 0}
+    table = CodeTable(np.array([0, 2048, 0, 2048]))
+    chunk = encode_lanes(np.array([1, 3]), table, Layout(64, 0))
+    params = {"table": table.pack(), "step": struct.pack("<f", 2.0**127), "tail_rows": 0}
     assert decode(*stored([chunk], n=2, **params)).tolist() == [-(2.0**127), 2.0**127]
 
 
@@ -459,7 +459,7 @@ def test_chk_3_number_of_chunks(n, nchunks):
 @pytest.mark.spec("CHK-1")
 @TAKEN
 def test_chk_1_chunks_decode_to_at_most_4_mib(dtype):
-    params = {"model": Model(np.array([0, 4096])).pack(), "tail_rows": 0, "lane_values": 2048}
+    params = {"table": CodeTable(np.array([0, 4096])).pack(), "tail_rows": 0, "lane_values": 2048}
     most = 4 * MIB // dtype.itemsize
     chunk = struct.pack("<I", 2**16) * -(-most // 2048)
     taken = stored([chunk], n=most, dtype=dtype, chunk_values=most, **params)
@@ -545,7 +545,7 @@ def test_any_params_and_bytes_give_values_or_a_refusal(data):
 @given(st.integers(-300, 300).filter(bool), st.integers(0x30000000, 0x4B000000))
 def test_decoding_is_the_exact_product_rounded_twice(dtype, level, bits):
     step = struct.pack("<I", bits)
-    params = {"model": b"\x00\x80\x20", "lowest": struct.pack("<i", level), "step": step}
+    params = {"table": b"\x00\x80\x20", "lowest": struct.pack("<i", level), "step": step}
     chunk = struct.pack("<I", 2**16)
     layer, chunks = stored([chunk], n=1, dtype=dtype, **params)
     product = level * Fraction(struct.unpack("<f", step)[0])
@@ -575,7 +575,7 @@ def test_frozen_values_encode_to_a_frozen_chunk():
         "chunk_values": 128,
         "lane_values": 1024,
         "lowest": struct.pack("<i", -1),
-        "model": Model(np.array([32, 480, 2048, 1024, 512])).pack(),
+        "table": CodeTable(np.array([32, 480, 2048, 1024, 512])).pack(),
         "step": struct.pack("<f", 0.125),
         "tail_rows": 13,
     }

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedpack.codecs.rans import Layout, Model, decode_lanes, encode_lanes, longest_tail
+from seedpack.codecs.rans import CodeTable, Layout, decode_lanes, encode_lanes, longest_tail
 from seedpack.errors import CodecError
 
 RULES = {f"COD-RANS-{n}" for n in range(3, 6)}
@@ -54,12 +54,12 @@ def plain_push(x, frequencies, s):
     return x // f * 4096 + sum(frequencies[:s]) + x % f
 
 
-def decode(stored, model, nvalues, layout):
+def decode(stored, table, nvalues, layout):
     """Return (symbols, bytes of the stream)."""
-    meanings = model.spread(np.arange(model.frequencies.size, dtype=np.uint16))
+    meanings = table.spread(np.arange(table.frequencies.size, dtype=np.uint16))
     out = np.empty(nvalues, np.uint16)
     view = memoryview(stored)
-    used = decode_lanes(view, model, layout, meanings=meanings, out=out, where="w")
+    used = decode_lanes(view, table, layout, meanings=meanings, out=out, where="w")
     return out.tolist(), used
 
 
@@ -82,18 +82,18 @@ weights = st.lists(st.integers(0, 50), min_size=1, max_size=40).filter(any)
 
 @st.composite
 def messages(draw, max_values=700):
-    """Draw (model, symbols, layout): all that a stream depends on."""
+    """Draw (table, symbols, layout): all that a stream depends on."""
     frequencies = frequencies_of(draw(weights))
     used = [s for s, f in enumerate(frequencies) if f]
     nvalues = draw(st.integers(1, max_values))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     shares = np.array([frequencies[s] for s in used]) / 4096
-    likely = draw(st.booleans())  # as the model says, or all alike
+    likely = draw(st.booleans())  # as the table says, or all alike
     symbols = random.choice(used, nvalues, p=shares if likely else None)
-    model = Model(np.array(frequencies))
+    table = CodeTable(np.array(frequencies))
     lane_values = draw(st.integers(64, 2048))
-    tail = draw(st.integers(0, longest_tail([symbols], model, lane_values)))
-    return model, symbols, Layout(lane_values, tail)
+    tail = draw(st.integers(0, longest_tail([symbols], table, lane_values)))
+    return table, symbols, Layout(lane_values, tail)
 
 
 # ---------------------------------------------------------------- laws
@@ -102,42 +102,42 @@ def messages(draw, max_values=700):
 @pytest.mark.spec("COD-RANS-6")
 @given(messages(), st.binary(max_size=9))
 def test_decoding_inverts_encoding_and_stops_where_the_stream_ends(message, rest):
-    model, symbols, layout = message
-    stored = encode_lanes(symbols, model, layout)
-    assert decode(stored + rest, model, symbols.size, layout) == (symbols.tolist(), len(stored))
+    table, symbols, layout = message
+    stored = encode_lanes(symbols, table, layout)
+    assert decode(stored + rest, table, symbols.size, layout) == (symbols.tolist(), len(stored))
 
 
 @pytest.mark.spec("COD-RANS-6")
 @given(messages())
 def test_the_page_s_formulas_decode_the_same(message):
-    model, symbols, layout = message
-    stored = encode_lanes(symbols, model, layout)
-    plain = plain_decode(stored, model.frequencies.tolist(), symbols.size, layout)
+    table, symbols, layout = message
+    stored = encode_lanes(symbols, table, layout)
+    plain = plain_decode(stored, table.frequencies.tolist(), symbols.size, layout)
     assert plain == (symbols.tolist(), [0] * layout.lanes(symbols.size), len(stored))
 
 
 @given(messages(max_values=200), st.data())
 def test_any_bytes_give_the_plain_decoder_s_symbols_or_a_refusal(message, data):
-    model, symbols, layout = message
-    stored = bytearray(encode_lanes(symbols, model, layout))
+    table, symbols, layout = message
+    stored = bytearray(encode_lanes(symbols, table, layout))
     for _ in range(data.draw(st.integers(1, 3))):
         stored[data.draw(st.integers(0, len(stored) - 1))] ^= data.draw(st.integers(1, 255))
     del stored[data.draw(st.integers(0, len(stored))) :]
-    rule, answer = outcome(decode, bytes(stored), model, symbols.size, layout)
+    rule, answer = outcome(decode, bytes(stored), table, symbols.size, layout)
     if rule is not None:
         assert rule in RULES
         return
-    plain = plain_decode(bytes(stored), model.frequencies.tolist(), symbols.size, layout)
+    plain = plain_decode(bytes(stored), table.frequencies.tolist(), symbols.size, layout)
     assert plain == (answer[0], [0] * layout.lanes(symbols.size), answer[1])
 
 
 def test_a_stream_costs_its_code_lengths_and_three_bytes_a_lane():
     frequencies = np.array([1, 15, 240, 3584, 240, 15, 1])
-    model = Model(frequencies)
+    table = CodeTable(frequencies)
     symbols = np.random.default_rng(1).choice(7, 1 << 18, p=frequencies / 4096)
-    layout = Layout(1024, longest_tail([symbols], model, 1024))
+    layout = Layout(1024, longest_tail([symbols], table, 1024))
     ideal = -np.log2(frequencies[symbols] / 4096).sum() / 8
-    stored = encode_lanes(symbols, model, layout)
+    stored = encode_lanes(symbols, table, layout)
     assert 0 < len(stored) - ideal < 3 * layout.lanes(symbols.size)
     assert layout.tail_rows > 3
 
@@ -146,16 +146,16 @@ def test_a_stream_costs_its_code_lengths_and_three_bytes_a_lane():
 @pytest.mark.parametrize("tail", [0, 1, 2])
 def test_short_rows_and_many_blocks_come_back(nvalues, tail):
     symbols = np.random.default_rng(nvalues).integers(0, 2, nvalues)
-    model, layout = Model(np.array([2048, 2048])), Layout(64, tail)
-    stored = encode_lanes(symbols, model, layout)
-    assert decode(stored, model, nvalues, layout) == (symbols.tolist(), len(stored))
+    table, layout = CodeTable(np.array([2048, 2048])), Layout(64, tail)
+    stored = encode_lanes(symbols, table, layout)
+    assert decode(stored, table, nvalues, layout) == (symbols.tolist(), len(stored))
 
 
 def test_a_symbol_that_is_certain_costs_nothing():
-    model, layout = Model(np.array([0, 4096, 0])), Layout(2048, 255)
-    stored = encode_lanes(np.ones(5000, np.int64), model, layout)
+    table, layout = CodeTable(np.array([0, 4096, 0])), Layout(2048, 255)
+    stored = encode_lanes(np.ones(5000, np.int64), table, layout)
     assert stored == struct.pack("<3I", *[2**16] * 3)
-    assert decode(stored, model, 5000, layout)[0] == [1] * 5000
+    assert decode(stored, table, 5000, layout)[0] == [1] * 5000
 
 
 # ---------------------------------------------------------------- tails
@@ -163,9 +163,9 @@ def test_a_symbol_that_is_certain_costs_nothing():
 
 @given(messages(max_values=300))
 def test_the_longest_tail_is_the_longest_whose_states_fit(message):
-    model, symbols, layout = message
+    table, symbols, layout = message
     lanes = layout.lanes(symbols.size)
-    frequencies, rows = model.frequencies.tolist(), -(-symbols.size // lanes)
+    frequencies, rows = table.frequencies.tolist(), -(-symbols.size // lanes)
     states, fits = [0] * lanes, 0
     for row in reversed(range(rows)):
         for lane, symbol in enumerate(symbols[row * lanes : (row + 1) * lanes].tolist()):
@@ -174,35 +174,35 @@ def test_the_longest_tail_is_the_longest_whose_states_fit(message):
             break
         fits += 1
     longest = 255 if fits == rows else min(fits, 255)
-    assert longest_tail([symbols], model, layout.lane_values) == longest
+    assert longest_tail([symbols], table, layout.lane_values) == longest
 
 
 def test_the_longest_tail_of_several_streams_is_the_shortest_of_theirs():
-    model = Model(np.array([4095, 1]))
+    table = CodeTable(np.array([4095, 1]))
     cheap, dear = np.zeros(100, np.int64), np.ones(100, np.int64)
-    assert longest_tail([cheap], model, 64) == 255
-    assert longest_tail([dear], model, 64) == longest_tail([cheap, dear], model, 64) == 2
-    assert longest_tail([], model, 64) == 0
+    assert longest_tail([cheap], table, 64) == 255
+    assert longest_tail([dear], table, 64) == longest_tail([cheap, dear], table, 64) == 2
+    assert longest_tail([], table, 64) == 0
 
 
-# ---------------------------------------------------------------- models
+# ---------------------------------------------------------------- tables
 
 
 @pytest.mark.spec("COD-RANS-1")
 @given(weights)
-def test_models_have_one_packed_form(drawn):
-    model = Model(np.array(frequencies_of(drawn)))
-    packed = model.pack()
-    again = Model.unpack(packed, "w")
-    assert again.frequencies.tolist() == model.frequencies.tolist()
+def test_tables_have_one_packed_form(drawn):
+    table = CodeTable(np.array(frequencies_of(drawn)))
+    packed = table.pack()
+    again = CodeTable.unpack(packed, "w")
+    assert again.frequencies.tolist() == table.frequencies.tolist()
     assert again.pack() == packed
 
 
 @pytest.mark.spec("COD-RANS-1")
 @given(st.binary(max_size=60))
-def test_any_bytes_are_no_model_or_its_packed_form(packed):
-    rule, model = outcome(Model.unpack, packed, "w")
-    assert rule == "COD-RANS-1" or model.pack() == packed
+def test_any_bytes_are_no_table_or_its_packed_form(packed):
+    rule, table = outcome(CodeTable.unpack, packed, "w")
+    assert rule == "COD-RANS-1" or table.pack() == packed
 
 
 @pytest.mark.spec("COD-RANS-1")
@@ -214,9 +214,9 @@ def test_any_bytes_are_no_model_or_its_packed_form(packed):
         ([127, 128, 3841], b"\x7f\x80\x01\x81\x1e"),
     ],
 )
-def test_models_are_packed_as_the_page_says(frequencies, packed):
-    assert Model(np.array(frequencies)).pack() == packed
-    assert Model.unpack(packed, "w").frequencies.tolist() == frequencies
+def test_tables_are_packed_as_the_page_says(frequencies, packed):
+    assert CodeTable(np.array(frequencies)).pack() == packed
+    assert CodeTable.unpack(packed, "w").frequencies.tolist() == frequencies
 
 
 @pytest.mark.spec("COD-RANS-1")
@@ -236,7 +236,7 @@ def test_models_are_packed_as_the_page_says(frequencies, packed):
     ids=bytes.hex,
 )
 def test_cod_rans_1_other_bytes_are_refused(packed):
-    assert refusal(Model.unpack, packed, "layer w") == ("COD-RANS-1", "layer w")
+    assert refusal(CodeTable.unpack, packed, "layer w") == ("COD-RANS-1", "layer w")
 
 
 # ---------------------------------------------------------------- refusals, one by one
@@ -254,7 +254,7 @@ def test_cod_rans_2_layouts_beyond_are_refused(layout):
     assert refusal(Layout(*layout).check, "layer w") == ("COD-RANS-2", "layer w")
 
 
-COIN = Model(np.array([2048, 2048]))
+COIN = CodeTable(np.array([2048, 2048]))
 BODY = Layout(64, 0)
 
 
@@ -285,9 +285,9 @@ def test_cod_rans_5_lanes_end_at_0(tail):
 
 
 def test_states_never_leave_32_bits_whatever_the_bytes():
-    model = Model(np.array([1, 4094, 1]))
+    table = CodeTable(np.array([1, 4094, 1]))
     stored = b"\xff" * 4000
-    assert refusal(decode, stored, model, 64 * 9, Layout(64, 3)) == ("COD-RANS-5", "w")
+    assert refusal(decode, stored, table, 64 * 9, Layout(64, 3)) == ("COD-RANS-5", "w")
 
 
 def test_a_hostile_stream_costs_at_most_2048_rows():
@@ -307,8 +307,8 @@ FROZEN = (
 
 @pytest.mark.spec("COD-RANS-6")
 def test_a_frozen_stream():
-    model = Model(np.array([1000, 3000, 96]))
+    table = CodeTable(np.array([1000, 3000, 96]))
     symbols = np.array([1, 1, 0, 2, 1, 0] * 30)
-    stored = encode_lanes(symbols, model, Layout(64, 3))
+    stored = encode_lanes(symbols, table, Layout(64, 3))
     assert stored.hex() == FROZEN
-    assert decode(stored, model, 180, Layout(64, 3)) == (symbols.tolist(), len(stored))
+    assert decode(stored, table, 180, Layout(64, 3)) == (symbols.tolist(), len(stored))

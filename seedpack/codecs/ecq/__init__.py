@@ -3,7 +3,7 @@
     value --rate-distortion rounding--> level --rANS--> stream | escaped values, verbatim
     value = f32(level) * f32(step), then nearest in the layer's dtype (COD-ECQ-7)
 
-What the model has no symbol for (outliers, rare levels) is stored exactly: one huge value
+What the table has no symbol for (outliers, rare levels) is stored exactly: one huge value
 changes neither the step nor any other value.
 """
 

@@ -17,7 +17,7 @@ from seedpack.codecs.ecq.levels import (
     scale_counts,
 )
 from seedpack.codecs.floats import round_bfloat16, to_float32, widen_bfloat16
-from seedpack.codecs.rans import Layout, Model, encode_lanes, longest_tail
+from seedpack.codecs.rans import CodeTable, Layout, encode_lanes, longest_tail
 from seedpack.codecs.rans.layouts import MAX_LANE_VALUES
 from seedpack.codecs.raw import CODEC as RAW
 from seedpack.codecs.values import all_finite
@@ -58,7 +58,7 @@ class EcqCodec:
             return None
         levels = round_to_levels(exact, step, find_thresholds(exact, step))
         grid = _choose_grid(levels, step)
-        if not (are_levels(grid.lowest, grid.model.frequencies.size - 1) and grid.is_finite(dtype)):
+        if not (are_levels(grid.lowest, grid.table.frequencies.size - 1) and grid.is_finite(dtype)):
             return None
         encoded = _encode_symbols(values, grid.symbols_of(levels), grid, chunk_raw_nbytes)
         lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
@@ -93,7 +93,7 @@ def _default_step(exact: np.ndarray) -> float:
 def _choose_grid(levels: np.ndarray, step: float) -> Grid:
     lowest, counts = choose_levels(levels)
     escaped = levels.size - int(counts.sum())
-    return Grid(step, lowest, Model(scale_counts(np.array([escaped, *counts]))))
+    return Grid(step, lowest, CodeTable(scale_counts(np.array([escaped, *counts]))))
 
 
 def _encode_symbols(
@@ -105,9 +105,9 @@ def _encode_symbols(
     lane_values = min(max(chunk_values // _LANES, _MIN_LANE_VALUES), MAX_LANE_VALUES)
     starts = range(0, values.size, chunk_values)
     streams = [symbols[start : start + chunk_values] for start in starts]
-    layout = Layout(lane_values, longest_tail(streams, grid.model, lane_values))
+    layout = Layout(lane_values, longest_tail(streams, grid.table, lane_values))
     chunks = []
     for start, stream in zip(starts, streams, strict=True):
         escaped = values[start : start + chunk_values][stream == ESCAPE]
-        chunks.append(encode_lanes(stream, grid.model, layout) + escaped.tobytes())
+        chunks.append(encode_lanes(stream, grid.table, layout) + escaped.tobytes())
     return Encoded(EcqCodec.id, Coding(chunk_values, layout, grid).pack(), chunks)

@@ -37,8 +37,8 @@ class EcqDecoder:
             _check_size(chunk.stored_nbytes, count, self._layout, dtype, f"{where}[{index}]")
         self._layer = layer
         self._dtype = dtype
-        self._model = grid.model
-        self._meanings = grid.model.spread(grid.words(dtype))
+        self._table = grid.table
+        self._meanings = grid.table.spread(grid.words(dtype))
         self._values = allocate_values(layer, dtype)
 
     def decode_chunk(self, index: int, stored: memoryview) -> None:
@@ -49,7 +49,7 @@ class EcqDecoder:
         _check_size(len(stored), out.size, self._layout, self._dtype, where)
         words = out.view(self._meanings.dtype)
         stream_nbytes = decode_lanes(
-            stored, self._model, self._layout, meanings=self._meanings, out=words, where=where
+            stored, self._table, self._layout, meanings=self._meanings, out=words, where=where
         )
         self._place_escapes(stored[stream_nbytes:], words, where)
 
@@ -59,7 +59,7 @@ class EcqDecoder:
 
     def _place_escapes(self, stored: memoryview, words: np.ndarray, where: str) -> None:
         """Put the verbatim values where the stream escaped."""
-        has_escapes = self._model.frequencies[ESCAPE] > 0
+        has_escapes = self._table.frequencies[ESCAPE] > 0
         escaped = np.flatnonzero(words == escape_word(self._dtype)) if has_escapes else ()
         if len(stored) != len(escaped) * self._dtype.itemsize:
             message = f"{len(stored)} bytes for {len(escaped)} escaped values"

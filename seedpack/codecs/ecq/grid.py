@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from seedpack.codecs.floats import store_float32
-from seedpack.codecs.rans import Layout, Model
+from seedpack.codecs.rans import CodeTable, Layout
 from seedpack.codecs.values import all_finite
 from seedpack.errors import CodecError
 
@@ -30,15 +30,15 @@ class Grid(NamedTuple):
 
     step: float  # a float32
     lowest: int  # level of symbol 1; symbol 0 escapes
-    model: Model
+    table: CodeTable
 
     def symbols_of(self, levels: np.ndarray) -> np.ndarray:
         """Return the symbols (v,) of levels (v,), the escape where there is none."""
         symbols: np.ndarray = levels - (self.lowest - 1)
-        symbols[(symbols < 0) | (symbols >= self.model.frequencies.size)] = ESCAPE
-        unused = np.flatnonzero(self.model.frequencies == 0)
+        symbols[(symbols < 0) | (symbols >= self.table.frequencies.size)] = ESCAPE
+        unused = np.flatnonzero(self.table.frequencies == 0)
         if (unused > ESCAPE).any():
-            symbols[self.model.frequencies.take(symbols) == 0] = ESCAPE
+            symbols[self.table.frequencies.take(symbols) == 0] = ESCAPE
         return symbols
 
     def words(self, dtype: DType) -> np.ndarray:
@@ -46,7 +46,7 @@ class Grid(NamedTuple):
 
         The product of a level (24 bits) and the step is rounded once, to nearest even.
         """
-        levels = np.arange(self.lowest - 1, self.lowest - 1 + self.model.frequencies.size)
+        levels = np.arange(self.lowest - 1, self.lowest - 1 + self.table.frequencies.size)
         values = np.empty(levels.size, dtype.storage)
         with np.errstate(over="ignore"):  # is_finite shows it
             products = levels.astype(np.float32) * np.float32(self.step)
@@ -57,7 +57,7 @@ class Grid(NamedTuple):
 
     def is_finite(self, dtype: DType) -> bool:
         """Return whether all levels that occur decode to finite values."""
-        occurs = self.model.frequencies > 0
+        occurs = self.table.frequencies > 0
         occurs[ESCAPE] = False
         return all_finite(self.words(dtype)[occurs].view(dtype.storage), dtype)
 
@@ -90,7 +90,7 @@ class Coding(NamedTuple):
             "chunk_values": self.chunk_values,
             "lane_values": self.layout.lane_values,
             "lowest": _LOWEST.pack(self.grid.lowest),
-            "model": self.grid.model.pack(),
+            "table": self.grid.table.pack(),
             "step": _STEP.pack(self.grid.step),
             "tail_rows": self.layout.tail_rows,
         }
@@ -107,7 +107,7 @@ def read_coding(layer: Layer, where: str) -> Coding:
             "chunk_values": int(chunk_values),
             "lane_values": int(lane_values),
             "lowest": bytes(lowest),
-            "model": bytes(packed),
+            "table": bytes(packed),
             "step": bytes(step),
             "tail_rows": int(tail_rows),
             **others,
@@ -119,15 +119,15 @@ def read_coding(layer: Layer, where: str) -> Coding:
     layout.check(where)
     if len(step) != _STEP.size or not is_step(_STEP.unpack(step)[0]):
         raise CodecError("step is no positive normal number", rule="COD-ECQ-3", where=where)
-    grid = Grid(_STEP.unpack(step)[0], _LOWEST.unpack(lowest)[0], Model.unpack(packed, where))
+    grid = Grid(_STEP.unpack(step)[0], _LOWEST.unpack(lowest)[0], CodeTable.unpack(packed, where))
     _check_levels(grid, where)
     return Coding(chunk_values, layout, grid)
 
 
 def _check_levels(grid: Grid, where: str) -> None:
-    of_levels = grid.model.frequencies[ESCAPE + 1 :]
+    of_levels = grid.table.frequencies[ESCAPE + 1 :]
     if not of_levels.size or not (of_levels[0] and of_levels[-1]):
-        message = "model without levels, or whose first or last does not occur"
+        message = "table without levels, or whose first or last does not occur"
         raise CodecError(message, rule="COD-ECQ-4", where=where)
     if not are_levels(grid.lowest, of_levels.size):
         message = f"levels {grid.lowest} to {grid.lowest + of_levels.size - 1}"

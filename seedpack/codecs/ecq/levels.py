@@ -20,9 +20,9 @@ from typing import Final
 import numpy as np
 
 from seedpack.codecs.ecq.grid import MAX_LEVEL
-from seedpack.codecs.rans.models import TOTAL
+from seedpack.codecs.rans.tables import TOTAL
 
-MAX_MODEL_LEVELS: Final = 2000  # keeps the packed model within 4096 bytes (LAY-6)
+MAX_TABLE_LEVELS: Final = 2000  # keeps the packed table within 4096 bytes (LAY-6)
 
 _MU: Final = 0.13  # squared steps per bit
 _SAMPLE_VALUES: Final = 1 << 16
@@ -94,15 +94,15 @@ def _lower(steps: np.ndarray, nearest: np.ndarray, thresholds: np.ndarray) -> np
 
 
 def choose_levels(levels: np.ndarray) -> tuple[int, np.ndarray]:
-    """Return the lowest level of a model and the counts (m,) of it and those above; 0 escapes.
+    """Return the lowest level of a table and the counts (m,) of it and those above; 0 escapes.
 
     Args:
         levels: (v,), v >= 1.
     """
     middle = int(np.partition(levels, levels.size // 2)[levels.size // 2])
-    lowest = middle - MAX_MODEL_LEVELS // 2
-    near = levels[np.abs(levels - middle) < MAX_MODEL_LEVELS // 2]
-    counts = np.bincount(near - lowest, minlength=MAX_MODEL_LEVELS)
+    lowest = middle - MAX_TABLE_LEVELS // 2
+    near = levels[np.abs(levels - middle) < MAX_TABLE_LEVELS // 2]
+    counts = np.bincount(near - lowest, minlength=MAX_TABLE_LEVELS)
     counts[counts * (TOTAL * _WORTH_DIVISOR) < levels.size] = 0
     first, last = _trim(np.flatnonzero(counts).tolist(), counts)
     return lowest + first, counts[first : last + 1]

@@ -21,6 +21,6 @@ from __future__ import annotations
 from seedpack.codecs.rans.decoding import decode_lanes
 from seedpack.codecs.rans.encoding import encode_lanes, longest_tail
 from seedpack.codecs.rans.layouts import Layout
-from seedpack.codecs.rans.models import Model
+from seedpack.codecs.rans.tables import CodeTable
 
-__all__ = ["Layout", "Model", "decode_lanes", "encode_lanes", "longest_tail"]
+__all__ = ["CodeTable", "Layout", "decode_lanes", "encode_lanes", "longest_tail"]

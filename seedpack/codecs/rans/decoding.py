@@ -13,14 +13,14 @@ from seedpack.codecs.rans.layouts import (
     WORD_BITS,
     WORD_NBYTES,
 )
-from seedpack.codecs.rans.models import PRECISION_BITS, TOTAL
+from seedpack.codecs.rans.tables import PRECISION_BITS, TOTAL
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seedpack.codecs.rans.layouts import Layout
-    from seedpack.codecs.rans.models import Model
+    from seedpack.codecs.rans.tables import CodeTable
 
 # As arrays: numpy would convert a Python integer anew in each of a million calls.
 _SLOT_MASK: Final = np.array(TOTAL - 1)
@@ -31,7 +31,7 @@ _WORD: Final = np.array(WORD_BITS)
 
 def decode_lanes(
     stored: memoryview,
-    model: Model,
+    table: CodeTable,
     layout: Layout,
     *,
     meanings: np.ndarray,
@@ -42,7 +42,7 @@ def decode_lanes(
 
     Args:
         stored: The stream; more may follow it.
-        model: The symbols' frequencies.
+        table: The symbols' frequencies.
         layout: Lanes and tail; has been checked.
         meanings: (4096,), what the symbol of each slot stands for.
         out: (v,), v >= 1, of the type of ``meanings``.
@@ -63,13 +63,13 @@ def decode_lanes(
     body = layout.body_values(out.size)
     taken = 0
     for slots, start, stop in _blocks(0, body, lanes):
-        taken = _decode_rows(states[: slots.shape[1]], slots, model, words, taken)
+        taken = _decode_rows(states[: slots.shape[1]], slots, table, words, taken)
         if taken > nwords:
             raise CodecError("stream ends too early", rule="COD-RANS-4", where=where)
         meanings.take(slots.reshape(-1), out=out[start:stop], mode="clip")
     states -= LOWEST_STATE
     for slots, start, stop in _blocks(body, out.size, lanes):
-        _decode_tail(states[: slots.shape[1]], slots, model)
+        _decode_tail(states[: slots.shape[1]], slots, table)
         meanings.take(slots.reshape(-1), out=out[start:stop], mode="clip")
     if states.any():
         raise CodecError("a lane does not end at 0", rule="COD-RANS-5", where=where)
@@ -97,7 +97,7 @@ def _blocks(start: int, end: int, lanes: int) -> Iterator[tuple[np.ndarray, int,
 
 
 def _decode_rows(
-    states: np.ndarray, slots: np.ndarray, model: Model, words: np.ndarray, taken: int
+    states: np.ndarray, slots: np.ndarray, table: CodeTable, words: np.ndarray, taken: int
 ) -> int:
     """Fill ``slots`` (r, n) from ``states`` (n,); return how many words are then taken.
 
@@ -108,9 +108,9 @@ def _decode_rows(
     for row in slots:
         np.bitwise_and(states, _SLOT_MASK, row)
         np.right_shift(states, _PRECISION, states)
-        model.slot_frequencies.take(row, None, frequency, "clip")
+        table.slot_frequencies.take(row, None, frequency, "clip")
         np.multiply(states, frequency, states)
-        model.slot_offsets.take(row, None, offset, "clip")
+        table.slot_offsets.take(row, None, offset, "clip")
         np.add(states, offset, states)
         np.less(states, _LOWEST_STATE, is_low)
         (low,) = is_low.nonzero()
@@ -122,10 +122,10 @@ def _decode_rows(
     return taken
 
 
-def _decode_tail(states: np.ndarray, slots: np.ndarray, model: Model) -> None:
+def _decode_tail(states: np.ndarray, slots: np.ndarray, table: CodeTable) -> None:
     """Fill ``slots`` (r, n) from ``states`` (n,), which shrink as they should."""
     for row in slots:
         np.bitwise_and(states, _SLOT_MASK, row)
         np.right_shift(states, _PRECISION, states)
-        np.multiply(states, model.slot_frequencies.take(row), states)
-        np.add(states, model.slot_offsets.take(row), states)
+        np.multiply(states, table.slot_frequencies.take(row), states)
+        np.add(states, table.slot_offsets.take(row), states)

@@ -14,34 +14,34 @@ from seedpack.codecs.rans.layouts import (
     WORD_BITS,
     Layout,
 )
-from seedpack.codecs.rans.models import PRECISION_BITS, TOTAL
+from seedpack.codecs.rans.tables import PRECISION_BITS, TOTAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from seedpack.codecs.rans.models import Model
+    from seedpack.codecs.rans.tables import CodeTable
 
 # A state at or above frequency * 2^20 would outgrow 32 bits when it takes the symbol.
 _FULL_BITS: Final = 2 * WORD_BITS - PRECISION_BITS
 _WORD: Final = np.array(WORD_BITS)
 
 
-def encode_lanes(symbols: np.ndarray, model: Model, layout: Layout) -> bytes:
+def encode_lanes(symbols: np.ndarray, table: CodeTable, layout: Layout) -> bytes:
     """Return the stream of ``symbols`` (v,), v >= 1.
 
     Args:
-        symbols: Indices into the model's frequencies, none of frequency 0.
-        model: The symbols' frequencies.
+        symbols: Indices into the table's frequencies, none of frequency 0.
+        table: The symbols' frequencies.
         layout: Lanes, and a tail of at most ``longest_tail`` rows.
     """
     lanes = layout.lanes(symbols.size)
     body = layout.body_values(symbols.size)
     states = np.zeros(lanes, np.int64)
-    for push in _pushes_backwards(symbols[body:], model, lanes):
+    for push in _pushes_backwards(symbols[body:], table, lanes):
         _apply(push, states)
     states += LOWEST_STATE
     words = []
-    for push in _pushes_backwards(symbols[:body], model, lanes):
+    for push in _pushes_backwards(symbols[:body], table, lanes):
         (full,) = (states >= push.limit).nonzero()
         leaving = states.take(full)
         words.append(leaving)
@@ -51,19 +51,19 @@ def encode_lanes(symbols: np.ndarray, model: Model, layout: Layout) -> bytes:
     return states.astype("<u4").tobytes() + low_bits.astype("<u2").tobytes()
 
 
-def longest_tail(streams: Iterable[np.ndarray], model: Model, lane_values: int) -> int:
+def longest_tail(streams: Iterable[np.ndarray], table: CodeTable, lane_values: int) -> int:
     """Return the most rows that the tail of all ``streams`` of symbols can have.
 
     Each row in the tail saves some of the 16 bits that an encoder's first state wastes, until
     a state would not fit its 32 bits.
     """
-    return min((_longest_tail(s, model, lane_values) for s in streams), default=0)
+    return min((_longest_tail(s, table, lane_values) for s in streams), default=0)
 
 
-def _longest_tail(symbols: np.ndarray, model: Model, lane_values: int) -> int:
+def _longest_tail(symbols: np.ndarray, table: CodeTable, lane_values: int) -> int:
     lanes = Layout(lane_values, 0).lanes(symbols.size)
     states = np.zeros(lanes, np.int64)
-    for count, push in enumerate(_pushes_backwards(symbols, model, lanes)):
+    for count, push in enumerate(_pushes_backwards(symbols, table, lanes)):
         _apply(push, states)
         if count == MAX_TAIL_ROWS or int(states.max()) >= STATE_END - LOWEST_STATE:
             return count
@@ -79,7 +79,7 @@ class _Push(NamedTuple):
     limit: np.ndarray  # states from here on have to give a word away first
 
 
-def _pushes_backwards(symbols: np.ndarray, model: Model, lanes: int) -> Iterator[_Push]:
+def _pushes_backwards(symbols: np.ndarray, table: CodeTable, lanes: int) -> Iterator[_Push]:
     """Yield a push per row, the last first; lanes that a short row lacks are left alone."""
     step = max(BLOCK_VALUES // lanes, 1) * lanes
     for at in reversed(range(0, symbols.size, step)):
@@ -87,8 +87,8 @@ def _pushes_backwards(symbols: np.ndarray, model: Model, lanes: int) -> Iterator
         rows = -(-block.size // lanes)
         frequency = np.full(rows * lanes, TOTAL)  # a symbol of frequency 4096 changes no state
         start = np.zeros(rows * lanes, np.int64)
-        frequency[: block.size] = model.frequencies.take(block)
-        start[: block.size] = model.starts.take(block)
+        frequency[: block.size] = table.frequencies.take(block)
+        start[: block.size] = table.starts.take(block)
         arrays = frequency, start, TOTAL - frequency, frequency << _FULL_BITS
         yield from map(_Push, *(array.reshape(rows, lanes)[::-1] for array in arrays))
 

@@ -32,7 +32,7 @@ def varint(f: int) -> bytes:
     return bytes([f]) if f < 128 else bytes([128 + f % 128, f // 128])
 
 
-def rans(symbols: Sequence[int], model: Sequence[int], lane_values: int, tail: int) -> bytes:
+def rans(symbols: Sequence[int], table: Sequence[int], lane_values: int, tail: int) -> bytes:
     """Return the stream of some symbols."""
     n = -(-len(symbols) // lane_values)
     rows = -(-len(symbols) // n)
@@ -44,11 +44,11 @@ def rans(symbols: Sequence[int], model: Sequence[int], lane_values: int, tail: i
         for lane in reversed(range(n)):
             if 0 <= row * n + lane < len(symbols):
                 s = symbols[row * n + lane]
-                f, x = model[s], states[lane]
+                f, x = table[s], states[lane]
                 if row < body and x >= f << 20:
                     words = struct.pack("<H", x % 2**16) + words
                     x >>= 16
-                states[lane] = x // f * 4096 + sum(model[:s]) + x % f
+                states[lane] = x // f * 4096 + sum(table[:s]) + x % f
     return struct.pack(f"<{n}I", *states) + words
 
 
@@ -59,7 +59,7 @@ class Ecq(NamedTuple):
     escaped: tuple[float, ...] = ()
     dtype: str = "float32"
     lowest: int = -1
-    model: tuple[int, ...] = (16, 1024, 1024, 1024, 1008)
+    table: tuple[int, ...] = (16, 1024, 1024, 1024, 1008)
     step: float = 0.5
     lane_values: int = 64
     tail: int = 2
@@ -79,7 +79,7 @@ class Ecq(NamedTuple):
         for at in range(0, len(self.symbols), step):
             own = self.symbols[at : at + step]
             verbatim = [_encode(self.dtype, next(escaped)) for s in own if s == 0]
-            stream = rans(own, self.model, self.lane_values, self.tail)
+            stream = rans(own, self.table, self.lane_values, self.tail)
             chunks.append(stream + b"".join(verbatim))
         return chunks
 
@@ -89,7 +89,7 @@ class Ecq(NamedTuple):
             "chunk_values": self.chunk or max(len(self.symbols), 1),
             "lane_values": self.lane_values,
             "lowest": struct.pack("<i", self.lowest),
-            "model": b"".join(map(varint, self.model)),
+            "table": b"".join(map(varint, self.table)),
             "step": struct.pack("<f", self.step),
             "tail_rows": self.tail,
         }
@@ -133,9 +133,9 @@ def _accepted() -> Iterator[Vector]:
         "all-tail": (Ecq(LONG[:9], tail=9), "COD-RANS-2", "all rows are tail, exactly"),
         "tail-255": (Ecq([2], tail=255), "COD-RANS-2", "a tail longer than the stream"),
         "lane-2048": (Ecq(LONG, lane_values=2048), "COD-RANS-2", "one long lane"),
-        "certain": (Ecq([1] * 99, model=(0, 4096)), "COD-RANS-1", "a symbol that is certain"),
+        "certain": (Ecq([1] * 99, table=(0, 4096)), "COD-RANS-1", "a symbol that is certain"),
         "gap": (
-            Ecq([1, 3] * 9, model=(0, 2048, 0, 2048), step=2.0**127),
+            Ecq([1, 3] * 9, table=(0, 2048, 0, 2048), step=2.0**127),
             "COD-ECQ-4",
             "an infinite level that does not occur",
         ),
@@ -147,7 +147,7 @@ def _accepted() -> Iterator[Vector]:
         "all-escaped": (Ecq([0, 0], (1.5, 2.5)), "COD-ECQ-5", "all values escaped"),
         "step-lowest": (Ecq([1, 4], step=2.0**-126), "COD-ECQ-3", "the least step"),
         "step-highest": (
-            Ecq([1, 2], model=(0, 2048, 2048), step=(2 - 2.0**-23) * 2.0**127),
+            Ecq([1, 2], table=(0, 2048, 2048), step=(2 - 2.0**-23) * 2.0**127),
             "COD-ECQ-3",
             "the greatest step",
         ),
@@ -189,7 +189,7 @@ def _refused_params() -> Iterator[Vector]:
         "lane-binary": ({"lane_values": b"\x40"}, "a binary as a number"),
         "lowest-int": ({"lowest": 1}, "a number as a binary"),
         "lowest-8-bytes": ({"lowest": bytes(8)}, "a lowest level of 64 bits"),
-        "model-text": ({"model": "model"}, "a text as a model"),
+        "table-text": ({"table": "table"}, "a text as a table"),
         "step-int": ({"step": 1}, "a number as a step"),
     }
     for name, (changes, about) in params.items():
@@ -224,7 +224,7 @@ def _refused_grids() -> Iterator[Vector]:
         yield codec_refused(f"ecq-step-{name}", part, "COD-ECQ-3", about)
     part = GOOD.layer(step=struct.pack("<d", 0.5))
     yield codec_refused("ecq-step-float64", part, "COD-ECQ-3", "a step of 64 bits")
-    models = {
+    tables = {
         "empty": (b"", "no frequencies"),
         "sum-4095": (b"\xff\x1f", "frequencies that sum to 4,095"),
         "sum-4097": (b"\x01\x80\x20", "frequencies that sum to 4,097"),
@@ -232,13 +232,13 @@ def _refused_grids() -> Iterator[Vector]:
         "long-zero": (b"\x80\x00\x80\x20", "a zero in two bytes"),
         "three-bytes": (b"\x00\x80\xa0\x00", "a frequency in three bytes"),
     }
-    for name, (packed, about) in models.items():
-        part = GOOD.layer(model=packed)
-        yield codec_refused(f"ecq-model-{name}", part, "COD-RANS-1", about)
+    for name, (packed, about) in tables.items():
+        part = GOOD.layer(table=packed)
+        yield codec_refused(f"ecq-table-{name}", part, "COD-RANS-1", about)
     levels: dict[str, tuple[Map, str]] = {
-        "none": ({"model": varint(4096)}, "a model without levels"),
-        "first-unused": ({"model": b"\0\0" + varint(4096)}, "the first level does not occur"),
-        "last-unused": ({"model": b"\0" + varint(4096) + b"\0"}, "the last does not occur"),
+        "none": ({"table": varint(4096)}, "a table without levels"),
+        "first-unused": ({"table": b"\0\0" + varint(4096)}, "the first level does not occur"),
+        "last-unused": ({"table": b"\0" + varint(4096) + b"\0"}, "the last does not occur"),
         "too-low": ({"lowest": struct.pack("<i", -(2**23) - 1)}, "a level below -2^23"),
         "too-high": ({"lowest": struct.pack("<i", 2**23 - 2)}, "a level above 2^23"),
         "wrapping": ({"lowest": struct.pack("<i", 2**31 - 1)}, "levels that wrap around"),

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PRECISION_BITS: Final = 12
-TOTAL: Final = 1 << PRECISION_BITS  # sum of all frequencies; slots of a model
+TOTAL: Final = 1 << PRECISION_BITS  # sum of all frequencies; slots of a table
 
 _VARINT_BITS: Final = 7
 _MORE: Final = 1 << _VARINT_BITS
 
 
-class Model:
+class CodeTable:
     """Symbols with their frequencies, laid out over 4096 slots: symbol after symbol."""
 
     def __init__(self, frequencies: np.ndarray) -> None:
@@ -43,8 +43,8 @@ class Model:
         return bytes(packed)
 
     @classmethod
-    def unpack(cls, packed: bytes, where: str) -> Model:
-        """Return the model that ``pack`` packed.
+    def unpack(cls, packed: bytes, where: str) -> CodeTable:
+        """Return the table that ``pack`` packed.
 
         Raises:
             CodecError: COD-RANS-1.
@@ -67,4 +67,4 @@ def _varints(packed: bytes, where: str) -> Iterator[int]:
             yield byte if low is None else byte * _MORE + low
             low = None
     if low is not None:
-        raise CodecError("model ends inside a frequency", rule="COD-RANS-1", where=where)
+        raise CodecError("table ends inside a frequency", rule="COD-RANS-1", where=where)
