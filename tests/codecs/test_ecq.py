@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy._core._multiarray_umath import __cpu_features__
 
 from seedpack.codecs import encode_tensor
 from seedpack.codecs.base import Encoded
@@ -25,6 +29,7 @@ from seedpack.codecs.floats import to_float32
 from seedpack.codecs.rans import CodeTable, Layout, encode_lanes
 from seedpack.dtypes import DTYPES
 from tests.codecs.laws import bits_of, decode, gaussian, layer_for, outcome, refusal
+from tests.conftest import ROOT
 
 BF16, F16, F32 = (DTYPES[name] for name in ("bfloat16", "float16", "float32"))
 TAKEN = pytest.mark.parametrize("dtype", [BF16, F16, F32], ids=lambda d: d.name)
@@ -587,3 +592,37 @@ def test_params_are_read_as_they_were_packed():
     encoded, _ = encode(gaussian(F32, 5000), F32)
     layer = layer_for(encoded, F32, [5000], finite=True)
     assert read_coding(layer, "w").pack() == encoded.params
+
+
+# ---------------------------------------------------------------- the same bits everywhere
+
+PROGRAM = """
+import hashlib, sys
+import numpy as np
+from seedpack.codecs import encode_tensor
+from seedpack.dtypes import DTYPES
+from tests.codecs.laws import decode, gaussian, layer_for
+f32 = DTYPES["float32"]
+values = gaussian(f32, 70_000)
+encoded = encode_tensor("ecq", values, f32)
+decoded = decode(layer_for(encoded, f32, [70_000], finite=True), encoded.chunks)
+print(hashlib.sha256(repr(encoded).encode() + decoded.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.spec("COD-ECQ-7", "COD-RANS-6")
+def test_processors_without_vector_units_give_the_same_bits():
+    digests = set()
+    for disabled in ("", "AVX512F AVX512CD AVX512_SKX", "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX"):
+        known = [name for name in disabled.split() if __cpu_features__.get(name)]
+        env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(known)}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PROGRAM],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digests.add(done.stdout)
+    assert len(digests) == 1
