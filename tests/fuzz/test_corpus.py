@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from fuzz import harness, run
+from seedpack.errors import SeedError
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = harness.target_names()
@@ -28,7 +29,7 @@ def test_each_target_begins_with_something_that_is_accepted(name):
     for data in target.starts().values():
         try:
             target.check(data)
-        except harness.SeedError as refusal:
+        except SeedError as refusal:
             harness.check_refusal(refusal)
         else:
             accepted += 1
@@ -51,7 +52,7 @@ def test_the_corpus_is_small_enough_for_git():
 def test_a_finding_is_told_from_a_refusal():
     def check(data):
         if data:
-            raise harness.SeedError("text with \x1b", rule="MAN-1", where="byte 0")
+            raise SeedError("text with \x1b", rule="MAN-1", where="byte 0")
         raise ZeroDivisionError
 
     target = harness.Target(check, dict)
