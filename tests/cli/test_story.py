@@ -217,6 +217,24 @@ def test_diff_compares_decoded_tensors_whatever_the_codec(run):
     assert "layer encoder.bias" in row["same"]
 
 
+@pytest.mark.parametrize(("codec", "most"), [("raw", 1.0), ("q8", 0.4), ("ecq", 0.3)])
+def test_every_codec_makes_seeds_that_verify_and_assemble(run, codec, most):
+    made = run(
+        *("extract", "model.safetensors", "-o", "c.seed", "--codec", codec, "--key", "acme.key"),
+        *("--format", "json"),
+    )
+    layers = {layer["name"]: layer for layer in json.loads(made.stdout)["layers"]}
+    weight = layers["encoder.weight"]
+    assert weight["codec"] == codec
+    assert weight["stored_nbytes"] < most * weight["raw_nbytes"]
+    assert layers["encoder.bias"]["codec"] == "raw"
+    assert run("verify", "c.seed", "--key", "acme.pub", "--decode").status == 0
+    assert run("assemble", "c.seed", "-o", "c.safetensors", "--key", "acme.pub").status == 0
+    rebuilt = load_file(run.folder / "c.safetensors")["encoder.weight"]
+    original = load_file(run.folder / "model.safetensors")["encoder.weight"]
+    assert np.abs(rebuilt - original).max() < 0.5 * original.std()
+
+
 def test_inspect_says_loudly_that_nothing_is_verified(run):
     assert "NOTHING HERE IS VERIFIED" in run("inspect", "good.seed").stdout
     assert json.loads(run("inspect", "good.seed", "--format", "json").stdout)["verified"] is False

@@ -21,6 +21,7 @@ class CodecId(StrEnum):
 
     RAW = "raw"
     Q8 = "q8"
+    ECQ = "ecq"
 
 
 class DigestId(StrEnum):
@@ -48,7 +49,12 @@ def extract(
         typer.Option("--version", min=0, help="Counted up by you; consumers refuse older ones."),
     ] = 1,
     codec: Annotated[
-        CodecId, typer.Option("--codec", help="raw: lossless. q8: 8-bit groups, about 4x smaller.")
+        CodecId,
+        typer.Option(
+            "--codec",
+            help="raw: lossless. q8: 8-bit groups, about 4x smaller than float32. "
+            "ecq: entropy-coded grid, about 7x. Vectors stay raw.",
+        ),
     ] = CodecId.RAW,
     parity: Annotated[
         int | None,
