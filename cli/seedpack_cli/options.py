@@ -111,12 +111,16 @@ class Trust:
                 raise typer.BadParameter(f"the store asks for at least {self.store.threshold}")
             self.store = self.store.with_threshold(threshold)
 
-    def record(self, seed: Seed, *, now: int | None) -> None:
-        """Remember that ``seed`` was accepted, where there is a store (TRU-13)."""
+    def record(self, seed: Seed) -> None:
+        """Remember that ``seed`` was accepted, where there is a store (TRU-13).
+
+        The time is the clock's, whatever ``--now`` says: a store that remembers a time to
+        come would refuse everything until then.
+        """
         from seedpack.trust.storefile import record_seen  # noqa: PLC0415
 
         if self.path is not None:
-            record_seen(self.path, seed.facts, now=current_time(now))
+            record_seen(self.path, seed.facts, now=current_time(None))
 
 
 def default_store_path() -> Path:

@@ -155,6 +155,14 @@ def test_a_trust_store_remembers_versions(run):
     assert json.loads(run("trust", "list", "--format", "json").stdout)["seen"] == {}
 
 
+def test_judging_as_of_a_time_to_come_does_not_poison_the_store(run):
+    run("trust", "init")
+    run("trust", "add", "acme", "--key", "acme.pub")
+    assert run("verify", "good.seed", "--now", 4_000_000_000).status == 0
+    assert json.loads(run("trust", "list", "--format", "json").stdout)["seen"] != {}
+    assert run("verify", "good.seed").status == 0
+
+
 def test_a_revoked_key_no_longer_counts(run):
     run("trust", "init")
     key_id = json.loads(run("trust", "add", "acme", "--key", "acme.pub", "--format", "json").stdout)

@@ -52,7 +52,7 @@ def assemble(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         if isinstance(contents, Seed) and not no_record:
-            trusted[0].record(contents, now=now)
+            trusted[0].record(contents)
     if report.unused:
         output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
     row = {

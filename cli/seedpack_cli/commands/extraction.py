@@ -123,6 +123,6 @@ def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
     }
     text = (
         f"{out}: {len(report.layers)} layers, {output.format_nbytes(report.file_nbytes)}, "
-        f"{report.ratio:.2f}x smaller than the model, {'signed' if signed else 'NOT signed yet'}"
+        f"ratio {report.ratio:.2f}, {'signed' if signed else 'NOT signed yet'}"
     )
     output.print_data(row, text)

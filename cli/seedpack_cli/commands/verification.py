@@ -53,7 +53,7 @@ def verify(
             except ValueError as error:
                 raise typer.BadParameter(str(error)) from error
             if not no_record:
-                trusted.record(seed, now=now)
+                trusted.record(seed)
             output.print_data(_row(path, seed, report), _line(path, seed, report))
 
 
