@@ -123,6 +123,7 @@ def _starts() -> dict[str, bytes]:
     return {
         **{name: container(name) for name in drafts()},
         "co-signed": write_container(drafts()["small"], [ALICE, CAROL]),
+        "forged": _put_record(container("small"), container("small")[64:112]),
         "wrong-algorithm": _wrong_algorithm(container("small")),
         "partial": write_container(partial, [ALICE]),
     }
@@ -154,8 +155,14 @@ def _mutate(data: bytes, random: Random) -> bytes:
 
 def _forge(whole: bytes, random: Random) -> bytes:
     """Change what is between the preamble and byte 192: mostly the first record."""
-    record = edit_bytes(whole[_FIRST_RECORD], random).ljust(128, b"\0")[:128]
-    return whole[: _FIRST_RECORD.start] + with_crc(record) + whole[_FIRST_RECORD.stop :]
+    return _put_record(whole, edit_bytes(whole[_FIRST_RECORD], random))
+
+
+def _put_record(whole: bytes, record: bytes) -> bytes:
+    """Put ``record``, cut or padded, in the place of the first, with a CRC that fits."""
+    start, stop = _FIRST_RECORD.start, _FIRST_RECORD.stop
+    record = record[: stop - start].ljust(stop - start, b"\0")
+    return whole[:start] + with_crc(record) + whole[stop:]
 
 
 def _edit_content(draft: Draft, random: Random) -> None:
