@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOBODY = 65_534
+# For processes that are killed or run out of disk: coverage would leave half a file behind.
+UNMEASURED = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
 
 
 @contextlib.contextmanager

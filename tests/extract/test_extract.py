@@ -26,6 +26,7 @@ from seedpack.seed.tensors import decode_layers
 from seedpack.seed.verify import verify_seed
 from tests.builders import CREATED, NOW, make_claim, make_key, trusting
 from tests.frameworks.models import write_safetensors_by_hand
+from tests.limits import UNMEASURED
 
 KEY = make_key()
 RAW = Coding("raw", 1 << 20, "blake3-256")
@@ -370,6 +371,7 @@ except StoreError as error:
 """
     done = subprocess.run(
         [sys.executable, "-B", "-c", program],
+        env=UNMEASURED,
         check=True,
         timeout=60,
         capture_output=True,

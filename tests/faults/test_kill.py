@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import UNMEASURED
+
 ROOT = Path(__file__).resolve().parents[2]
 # name -> steps that it has at least; fewer would mean that the counting is broken
 OPERATIONS = {
@@ -27,20 +29,13 @@ OPERATIONS = {
 }
 
 
-# Not measured by coverage: a process that is killed leaves half of a measurement behind.
-ENVIRONMENT = {
-    **{key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
-    "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'cli'}",
-}
-
-
 @pytest.mark.spec("OUT-1")
 @pytest.mark.parametrize("name, steps", OPERATIONS.items())
 def test_a_kill_at_any_step_leaves_the_output_absent_or_whole(tmp_path, name, steps):
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.killing", name, str(tmp_path)],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env={**UNMEASURED, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'cli'}"},
         capture_output=True,
         text=True,
         check=False,
