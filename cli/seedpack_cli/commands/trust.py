@@ -135,7 +135,7 @@ def remove(
     output.print_data({"removed": name}, f"{name}: no longer trusted")
 
 
-@app.command()
+@app.command(short_help="Forget which version of a seed was seen.")
 def forget(
     name: Annotated[str, typer.Argument(metavar="SEED-NAME", help="Name of a seed.")],
     trust: options.TrustPath = None,
@@ -147,7 +147,7 @@ def forget(
     output.print_data({"forgotten": name}, f"{name}: seen versions forgotten")
 
 
-@app.command()
+@app.command(short_help="Publishers: state that a new key replaces an old one.")
 def rotate(
     name: Name,
     old: Annotated[Path, typer.Option("--old", help="Private key that is replaced.")],
@@ -169,7 +169,7 @@ def rotate(
     _write_statement(out, make_rotation(name, *keys, serial=serial, created=moment))
 
 
-@app.command()
+@app.command(short_help="Publishers: state that keys no longer count.")
 def retract(
     name: Name,
     key: Annotated[Path, typer.Option("--key", help="Private key that signs; it stays trusted.")],
@@ -192,7 +192,7 @@ def retract(
     _write_statement(out, signed)
 
 
-@app.command()
+@app.command(short_help="Apply a publisher's signed rotation or retraction.")
 def apply(
     statement: Annotated[Path, typer.Argument(metavar="STATEMENT", help="Signed by a principal.")],
     trust: options.TrustPath = None,
