@@ -3,7 +3,7 @@
 #   make demo              the whole story on bundled real data, in under two minutes
 #   make test              every test, with coverage
 #   make lint              style, types, layers, dependencies
-#   make fuzz SECONDS=60   every fuzz target for that long
+#   make fuzz SECONDS=60   all fuzz targets, that long together
 #   make bench             speed and memory, as ratios
 #   make mutation          mutation score of the trusted core (long)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from seedpack import limits
 from seedpack.container.stripes import Stripe, stripe_layout
 from seedpack.container.writer import Header, encode_header
 from seedpack.crypto.digests import digest
@@ -86,9 +85,10 @@ def repair_seed(
 def find_lost_chunks(seed: Contents) -> set[int]:
     """Return the indices of the chunks that are absent or do not have their signed digest."""
     lost: set[int] = set()
+    largest = max((chunk.stored_nbytes for chunk in seed.chunks), default=0)
 
     def make_worker() -> Callable[[PlacedChunk], None]:
-        buffer = bytearray(limits.MAX_CHUNK_STORED_NBYTES)
+        buffer = bytearray(largest)
 
         def check(chunk: PlacedChunk) -> None:
             try:
