@@ -147,7 +147,7 @@ def test_sizes_are_shown_as_people_read_them(nbytes, text):
 def test_retention_of_an_original_at_chance_is_undefined():
     import numpy as np
 
-    guess = np.arange(100) < 10
+    guess = np.arange(100)[None] < 10
     assert figures.retention(guess, guess, chance=0.1) is None
     assert figures.show(None) == "undefined (the original is not above chance)"
 
@@ -155,10 +155,24 @@ def test_retention_of_an_original_at_chance_is_undefined():
 def test_intervals_are_those_of_wilson():
     import numpy as np
 
-    half = figures.rate(np.arange(100) < 50)
+    half = figures.rate(np.arange(100)[None] < 50)
+    assert figures.rate(np.stack([np.arange(100) < 50] * 3)) == half  # three say it: one image
     assert half.value == 0.5
     assert half.low == pytest.approx(0.40383, abs=1e-5)
     assert half.high == pytest.approx(0.59617, abs=1e-5)
-    certain = figures.rate(np.ones(20, bool))
+    certain = figures.rate(np.ones((1, 20), bool))
     assert (certain.value, certain.high) == (1.0, 1.0)
     assert certain.low == pytest.approx(0.83887, abs=1e-5)
+
+
+def test_retention_is_the_share_above_chance_that_is_kept():
+    import numpy as np
+
+    original = np.stack([np.arange(200) < 190, np.arange(200) < 180])
+    kept = figures.retention(original, original, chance=0.1)
+    assert kept == (1.0, 1.0, 1.0)
+    rebuilt = np.stack([np.arange(200) < 110, np.arange(200) < 100])
+    half = figures.retention(original, rebuilt, chance=0.1)
+    assert half.value == pytest.approx((0.525 - 0.1) / (0.925 - 0.1))
+    assert half.low < half.value < half.high
+    assert half.high - half.low < 0.2

@@ -23,8 +23,14 @@ class Interval(NamedTuple):
 
 
 def rate(right: np.ndarray) -> Interval:
-    """Return the share of True in ``right`` (n,) with Wilson's interval."""
-    n = right.size
+    """Return the share of True in ``right`` with Wilson's interval.
+
+    Shapes:
+        right: (m, n) of bool, m networks on the same n images.
+
+    The interval counts n, not m n: what several networks say of one image is not independent.
+    """
+    n = right.shape[-1]
     share = float(right.mean())
     centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
     spread = math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
@@ -37,7 +43,7 @@ def retention(original: np.ndarray, rebuilt: np.ndarray, chance: float) -> Inter
     """Return (rebuilt - chance) / (original - chance), paired bootstrap; None where undefined.
 
     Shapes:
-        original, rebuilt: (n,) of bool, the same images in the same order.
+        original, rebuilt: (m, n) of bool, m networks on the same n images, which are resampled.
 
     It is undefined where the original is not above chance with its whole interval:
     of nothing, no share can be kept.
@@ -45,8 +51,10 @@ def retention(original: np.ndarray, rebuilt: np.ndarray, chance: float) -> Inter
     if rate(original).low <= chance:
         return None
     rng = np.random.default_rng(0)
-    picks = rng.integers(0, original.size, (_RESAMPLES, original.size))
-    ratios = (rebuilt[picks].mean(1) - chance) / (original[picks].mean(1) - chance)
+    n = original.shape[-1]
+    picks = rng.integers(0, n, (_RESAMPLES, n))
+    per_image = rebuilt.mean(0), original.mean(0)  # (n,) each
+    ratios = (per_image[0][picks].mean(1) - chance) / (per_image[1][picks].mean(1) - chance)
     low, high = np.quantile(ratios, [0.025, 0.975])
     value = (rebuilt.mean() - chance) / (original.mean() - chance)
     return Interval(float(value), float(low), float(high))

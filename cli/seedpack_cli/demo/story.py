@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SEEDS: Final = (0, 1, 2)  # random starts; the first one is published
+_CODECS: Final = ("raw", "q8", "ecq")
 _PARITY_PERCENT: Final = 30
 _DAMAGE: Final = 0.2  # share of the chunks that is destroyed
 _CREATED: Final = 1_767_225_600  # 2026-01-01, so that the demo writes the same seed every time
@@ -196,12 +197,12 @@ def _rebuild(
     models: list[Path],
     say: Callable[[str], None],
 ) -> None:
-    right: dict[str, list[np.ndarray]] = {"original": [], "raw": [], "q8": [], "random": []}
-    sizes = dict.fromkeys(("raw", "q8"), 0)
+    right: dict[str, list[np.ndarray]] = {arm: [] for arm in ("original", *_CODECS, "random")}
+    sizes = dict.fromkeys(_CODECS, 0)
     for number, (net, model) in enumerate(zip(networks, models, strict=True)):
         right["original"].append(network.is_right(net, digits))
         right["random"].append(network.is_right(network.make_network(1000 + number), digits))
-        for codec in ("raw", "q8"):
+        for codec in _CODECS:
             path = _extract(
                 cast,
                 model,
@@ -217,20 +218,18 @@ def _rebuild(
                 assemble(opened, weights)
             rebuilt = network.network_of(load_file(weights))
             right[codec].append(network.is_right(rebuilt, digits))
-    _print_table(
-        {arm: np.concatenate(found) for arm, found in right.items()}, sizes, models[0], say
-    )
+    _print_table({arm: np.stack(found) for arm, found in right.items()}, sizes, models[0], say)
 
 
 def _print_table(
     right: dict[str, np.ndarray], sizes: dict[str, int], model: Path, say: Callable[[str], None]
 ) -> None:
     original = model.stat().st_size
-    n = right["original"].size
+    nimages = right["original"].shape[-1]
     say("7. Assemble. The consumer rebuilds the networks from verified seeds and tests them.")
-    say(f"   Test accuracy, 95 % interval ({len(_SEEDS)} networks, {n} answers in all):")
+    say(f"   Test accuracy, 95 % interval ({len(_SEEDS)} networks on {nimages} images):")
     say(f"   original            {figures.show(figures.rate(right['original']))}")
-    for codec in ("raw", "q8"):
+    for codec in _CODECS:
         kept = figures.retention(right["original"], right[codec], network.CHANCE)
         accuracy = figures.show(figures.rate(right[codec]))
         say(f"   seed, {codec:3} {original / sizes[codec]:6.2f}x   {accuracy}")
