@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -27,7 +28,7 @@ from seedpack.errors import CodecError, ExtractError
 from seedpack.seed.parallel import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from seedpack.frameworks import NamedTensor
 
@@ -41,6 +42,7 @@ class Coding(NamedTuple):
     codec: str
     chunk_raw_nbytes: int
     digest_algorithm: str
+    steps: Mapping[str, float] = MappingProxyType({})  # by layer; others take the codec's own
 
 
 class EncodedLayer(NamedTuple):
@@ -86,11 +88,13 @@ def encode_layer(tensor: NamedTensor, coding: Coding) -> EncodedLayer:
     """
     values = np.frombuffer(tensor.data, tensor.dtype.storage)  # (n,)
     finite = all_finite(values, tensor.dtype)
+    step = coding.steps.get(tensor.name)
     encoded = encode_tensor(
         _codec_for(tensor, coding.codec, finite=finite),
         values,
         tensor.dtype,
         chunk_raw_nbytes=coding.chunk_raw_nbytes,
+        settings={} if step is None else {"step": step},
     )
     layer = Layer(
         chunks=make_chunks(encoded.chunks, coding.digest_algorithm),

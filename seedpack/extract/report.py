@@ -35,6 +35,10 @@ class ExtractReport:
         file_nbytes: Size of the whole file.
         left_out: What stood beside the tensors and the seed does not carry, and why.
         unused: Layers that no parameter of the architecture takes; carried all the same.
+        target: The size asked for; None without one.
+        sensitivity: How it was found which layers need bits most: ``data-free probe`` or ``equal
+            relative error``. None without a target. How much the seed keeps is not known
+            from either: that is measured on a task.
     """
 
     seed_id: str
@@ -46,6 +50,8 @@ class ExtractReport:
     file_nbytes: int
     left_out: tuple[LeftOut, ...]
     unused: tuple[str, ...]
+    target: str | None = None
+    sensitivity: str | None = None
 
     @property
     def raw_nbytes(self) -> int:

@@ -73,7 +73,7 @@ def check_assembly(architecture: Architecture, infos: Sequence[TensorInfo]) -> t
         ExtractError: EXT-12, torch or transformers is not installed.
     """
     config = _checked_config(architecture)
-    with _isolated():
+    with isolated():
         model = _build(architecture, config)
         _check_given_once(model, infos)
         loaded = _dry_load(model, infos)
@@ -193,28 +193,33 @@ def _mapping(model: Any) -> list[Any]:  # noqa: ANN401 -- transformers' own
 
 def _check_given_once(model: Any, infos: Sequence[TensorInfo]) -> None:  # noqa: ANN401
     """Refuse two tensors for one parameter, of which the loader would silently drop one."""
+    givers: dict[str, str] = {}
+    for name, target in map_parameters(model, [info.name for info in infos]).items():
+        other = givers.setdefault(target, name)
+        if other != name:
+            raise AssemblyError(
+                f"given by both {other!a} and {name!a}",
+                rule="ASM-1",
+                where=f"parameter {target}",
+            )
+
+
+def map_parameters(model: Any, names: Sequence[str]) -> dict[str, str]:  # noqa: ANN401 -- a model
+    """Return the parameter that each tensor becomes, without those merged, split or unused."""
     loading = import_transformers("core_model_loading")
     mapping = _mapping(model)
     renamings = [entry for entry in mapping if isinstance(entry, loading.WeightRenaming)]
     converters = [entry for entry in mapping if isinstance(entry, loading.WeightConverter)]
     parameters = model.state_dict()
     prefix = model.base_model_prefix
-    givers: dict[str, str] = {}
-    for info in infos:
-        target, merged = loading.rename_source_key(
-            info.name, renamings, converters, prefix, parameters
-        )
-        if target not in parameters and info.name in parameters:
-            target, merged = info.name, None
-        if merged is not None or target not in parameters:
-            continue  # several tensors that become one parameter; or none
-        other = givers.setdefault(target, info.name)
-        if other != info.name:
-            raise AssemblyError(
-                f"given by both {other!a} and {info.name!a}",
-                rule="ASM-1",
-                where=f"parameter {target}",
-            )
+    targets: dict[str, str] = {}
+    for name in names:
+        target, merged = loading.rename_source_key(name, renamings, converters, prefix, parameters)
+        if target not in parameters and name in parameters:
+            target, merged = name, None
+        if merged is None and target in parameters:
+            targets[name] = target
+    return targets
 
 
 def _missing(model: Any, names: set[str]) -> set[str]:  # noqa: ANN401 -- a model
@@ -229,7 +234,7 @@ def _missing(model: Any, names: set[str]) -> set[str]:  # noqa: ANN401 -- a mode
 
 
 @contextlib.contextmanager
-def _isolated() -> Iterator[None]:
+def isolated() -> Iterator[None]:
     """Keep a model that exists only for a check off the terminal and off the network.
 
     A configuration may name a backbone on the hub, which its class would look up.

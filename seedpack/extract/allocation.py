@@ -1,0 +1,120 @@
+"""How many bits each matrix gets (spec: extract.md, Rate allocation).
+
+    minimise  sum_l h_l D_l + lambda R_l,  D_l ~ step_l^2, dD_l / dR_l ~ -D_l
+        =>    step_l = c / sqrt(h_l)
+
+Steps and sizes are counted in units of 1/64 octave, integers: an exponent e is the number
+2^(e / 64). Thus c, the one unknown, is searched among integers, and what differs in a last
+bit between two machines is rounded away.
+
+Pure: nothing here encodes, or reads a model.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from seedpack.codecs.ecq.rates import estimate_rates
+from seedpack.codecs.floats import round_bfloat16, to_float32, widen_bfloat16
+from seedpack.codecs.values import all_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from seedpack.frameworks import NamedTensor
+
+OCTAVE: Final = 64
+# Relative to the root mean square: finer than 2^-8 most values would escape the table of
+# 2000 levels; coarser than 4, hardly any value is not zero.
+FINEST: Final = -8 * OCTAVE
+COARSEST: Final = 2 * OCTAVE
+
+_STEPS: Final = range(FINEST, COARSEST + 1, OCTAVE // 2)  # between them, rates are interpolated
+_SAMPLE_VALUES: Final = 1 << 14
+_MAX_SCALE: Final = 100 * OCTAVE  # so that every step is a normal float32
+_MIN_DIMS: Final = 2
+_DTYPE_NAMES: Final = frozenset({"bfloat16", "float16", "float32"})
+
+
+class Matrix(NamedTuple):
+    """What allocation needs to know of one tensor."""
+
+    name: str
+    nvalues: int
+    scale: int  # exponent of the root mean square
+    rates: tuple[float, ...]  # bits per value at _STEPS, which are relative to scale
+
+
+class Allocation:
+    """Steps of all matrices as a function of one number, the level: the exponent of c."""
+
+    def __init__(self, matrices: Sequence[Matrix], offsets: Mapping[str, int]) -> None:
+        """Take ``offsets``, the exponents of 1 / sqrt(h) by name, one for each of ``matrices``."""
+        self._matrices = tuple(matrices)
+        self._offsets = dict(offsets)
+        self.names = frozenset(matrix.name for matrix in matrices)
+        relative = [offsets[matrix.name] - matrix.scale for matrix in matrices]
+        self.finest = FINEST - max(relative, default=0)  # level at which no step can be finer
+        self.coarsest = COARSEST - min(relative, default=0)
+
+    def steps(self, level: int) -> dict[str, float]:
+        """Return the step of each matrix, by name."""
+        return {
+            matrix.name: to_step(matrix.scale + self._relative(matrix, level))
+            for matrix in self._matrices
+        }
+
+    def estimate_nbytes(self, level: int) -> float:
+        """Return about what all matrices take; the coarser, the less."""
+        return sum(
+            matrix.nvalues * float(np.interp(self._relative(matrix, level), _STEPS, matrix.rates))
+            for matrix in self._matrices
+        ) / 8  # fmt: skip
+
+    def find_level(self, nbytes: float) -> int:
+        """Return the finest level that takes at most about ``nbytes``, else the coarsest."""
+        levels = range(self.finest, self.coarsest)
+        found = bisect.bisect_left(levels, -nbytes, key=lambda level: -self.estimate_nbytes(level))
+        return self.finest + found
+
+    def _relative(self, matrix: Matrix, level: int) -> int:
+        exponent = level + self._offsets[matrix.name] - matrix.scale
+        return min(max(exponent, FINEST), COARSEST)
+
+
+def to_step(exponent: int) -> float:
+    """Return 2^(exponent / 64), rounded to the 8 bits of a bfloat16."""
+    rounded = round_bfloat16(np.array([2.0 ** (exponent / OCTAVE)], np.float32))
+    return float(widen_bfloat16(rounded)[0])
+
+
+def survey_matrices(tensors: Iterable[NamedTensor]) -> list[Matrix]:
+    """Return the tensors that get bits by need, of those that ``ecq`` may take (EXT-13).
+
+    Cost:
+        One pass over the model; memory is that of its largest tensor in float64.
+    """
+    return [matrix for tensor in tensors if (matrix := _survey(tensor)) is not None]
+
+
+def _survey(tensor: NamedTensor) -> Matrix | None:
+    if tensor.dtype.name not in _DTYPE_NAMES or len(tensor.shape) < _MIN_DIMS:
+        return None
+    stored = np.frombuffer(tensor.data, tensor.dtype.storage)
+    if not stored.size or not all_finite(stored, tensor.dtype):
+        return None
+    values = to_float32(stored, tensor.dtype)
+    mean_square = float(np.square(values, dtype=np.float64).mean())
+    if not mean_square:
+        return None
+    scale = round(OCTAVE * math.log2(mean_square) / 2)
+    if abs(scale) > _MAX_SCALE:
+        return None
+    sample = values[:: -(-values.size // _SAMPLE_VALUES)]
+    rates = estimate_rates(sample, [to_step(scale + relative) for relative in _STEPS])
+    falling = np.minimum.accumulate(rates)  # a sample's rate may rise by a hair
+    return Matrix(tensor.name, values.size, scale, tuple(falling.tolist()))

@@ -1,0 +1,154 @@
+"""From a plan to the bytes of a seed: layers, attachments, parity, manifest, signature."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from seedpack.codecs import CODEC_IDS
+from seedpack.container.manifest import Manifest, decode_manifest, encode_manifest
+from seedpack.container.rules import validate_manifest
+from seedpack.container.writer import Header, encode_header
+from seedpack.errors import ExtractError, FormatError
+from seedpack.extract.files import encode_file
+from seedpack.extract.layers import Coding, EncodedLayer, encode_layers
+from seedpack.extract.redundancy import add_parity
+from seedpack.extract.report import ExtractReport, LayerReport
+from seedpack.seed.signing import make_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedpack.container.manifest import Attachment
+    from seedpack.crypto.keys import PrivateKey
+    from seedpack.extract.spill import Spill
+    from seedpack.frameworks import ModelSource
+
+
+class Plan(NamedTuple):
+    """Everything that was decided before the first tensor is read."""
+
+    source: ModelSource
+    coding: Coding
+    draft: Manifest  # without layers, attachments and parity
+    parity_percent: int | None
+
+
+class Built(NamedTuple):
+    """A whole seed, but for writing it."""
+
+    header: Header
+    report: ExtractReport
+
+
+def build_seed(
+    plan: Plan,
+    spill: Spill,
+    key: PrivateKey | None,
+    progress: Callable[[int, int], None] | None,
+) -> Built:
+    """Encode everything into ``spill``, which is empty, and sign the manifest of it.
+
+    Raises:
+        ExtractError: EXT-6, EXT-14.
+    """
+    layers = _spill_layers(plan, spill, progress)
+    attachments = _spill_files(plan, spill)
+    data_nbytes = spill.nbytes
+    manifest = _complete(plan, layers, attachments, spill)
+    encoded = checked_bytes(manifest)
+    records = [] if key is None else [make_record(encoded, key)]
+    seed_id = hashlib.sha256(encoded).digest()
+    header = Header(encoded, seed_id, records, b"", spill.nbytes)
+    layer_reports = tuple(_report_layer(layer) for layer in layers)
+    report = ExtractReport(
+        seed_id=seed_id.hex(),
+        codec=plan.coding.codec,
+        layers=layer_reports,
+        attachments=tuple(attachment.name for attachment in attachments),
+        attachments_nbytes=data_nbytes - sum(layer.stored_nbytes for layer in layer_reports),
+        parity_nbytes=spill.nbytes - data_nbytes,
+        file_nbytes=len(encode_header(header)) + spill.nbytes,
+        left_out=plan.source.left_out,
+        unused=plan.source.unused,
+    )
+    return Built(header, report)
+
+
+def _complete(
+    plan: Plan, layers: list[EncodedLayer], attachments: list[Attachment], spill: Spill
+) -> Manifest:
+    """Return the manifest of what is in ``spill``, to which it appends the parity."""
+    manifest = msgspec.structs.replace(
+        plan.draft,
+        layers=[encoded.layer for encoded in layers],
+        attachments=attachments,
+        decoded_nbytes=sum(encoded.raw_nbytes for encoded in layers)
+        + sum(attachment.nbytes for attachment in attachments),
+    )
+    if plan.parity_percent is None:
+        return manifest
+    chunks, algorithm = manifest.data_chunks, plan.coding.digest_algorithm
+    parity = add_parity(chunks, spill, plan.parity_percent, algorithm)
+    return msgspec.structs.replace(manifest, parity=parity)
+
+
+def _spill_layers(
+    plan: Plan, spill: Spill, progress: Callable[[int, int], None] | None
+) -> list[EncodedLayer]:
+    """Encode all tensors; the bytes go to ``spill``, only the records stay in memory."""
+    total = sum(info.nbytes for info in plan.source.infos())
+    done = 0
+    layers = []
+    for encoded in encode_layers(plan.source.tensors(), plan.coding):
+        spill.append(encoded.layer.chunks, encoded.stored)
+        layers.append(encoded._replace(stored=[]))
+        done += encoded.raw_nbytes
+        if progress is not None:
+            progress(done, total)
+    return layers
+
+
+def _spill_files(plan: Plan, spill: Spill) -> list[Attachment]:
+    attachments = []
+    for file in plan.source.files:
+        attachment, stored = encode_file(file, plan.coding)
+        spill.append(attachment.chunks, stored)
+        attachments.append(attachment)
+    return attachments
+
+
+def checked_bytes(manifest: Manifest) -> bytes:
+    """Return the manifest's bytes, which the reader's own checks have passed (EXT-14).
+
+    Raises:
+        ExtractError: EXT-14 as the rule that they break.
+    """
+    try:
+        encoded = encode_manifest(manifest)
+    except OverflowError as error:  # beyond 64 bits msgpack has no form at all
+        raise ExtractError("integer too large", rule="MAN-5", where="manifest") from error
+    try:
+        validate_manifest(decode_manifest(encoded), codecs=CODEC_IDS)
+    except FormatError as error:
+        raise ExtractError(
+            f"no reader would accept it: {error.message}",
+            rule=error.rule,
+            where=error.where,
+            hint=error.hint,
+        ) from error
+    return encoded
+
+
+def _report_layer(encoded: EncodedLayer) -> LayerReport:
+    layer = encoded.layer
+    return LayerReport(
+        name=layer.name,
+        dtype=layer.dtype,
+        shape=tuple(layer.shape),
+        codec=layer.codec,
+        raw_nbytes=encoded.raw_nbytes,
+        stored_nbytes=sum(chunk.stored_nbytes for chunk in layer.chunks),
+    )

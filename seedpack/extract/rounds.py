@@ -1,0 +1,105 @@
+"""Rounds of building until the file has the size asked for (spec: EXT-16 to EXT-18)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seedpack.extract.allocation import OCTAVE, Allocation, survey_matrices
+from seedpack.extract.building import build_seed
+from seedpack.extract.sensitivity import measure_sensitivity
+from seedpack.extract.spill import Spill
+from seedpack.extract.targets import Size, search_level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+    from seedpack.crypto.keys import PrivateKey
+    from seedpack.extract.building import Built, Plan
+    from seedpack.extract.targets import Target
+
+
+class Builder:
+    """Builds one plan, as often as needed, in one temporary file."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        temporary: BinaryIO,
+        key: PrivateKey | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Use ``temporary``; nothing is built yet."""
+        self.plan = plan
+        self.spill = Spill(temporary)  # of the last seed that was built
+        self._temporary = temporary
+        self._key = key
+        self._progress = progress
+
+    def build(
+        self, *, steps: Mapping[str, float] | None = None, recipe: Mapping[str, str] | None = None
+    ) -> Built:
+        """Build the seed with these steps by layer, and these more entries of the recipe."""
+        plan = self.plan._replace(
+            coding=self.plan.coding._replace(steps=steps or {}),
+            draft=msgspec.structs.replace(
+                self.plan.draft, recipe={**self.plan.draft.recipe, **(recipe or {})}
+            ),
+        )
+        self._temporary.truncate(0)
+        self.spill = Spill(self._temporary)
+        return build_seed(plan, self.spill, self._key, self._progress)
+
+
+def build_to_target(builder: Builder, target: Target) -> Built:
+    """Give each matrix bits by need, so that the file hits ``target``; the seed is in the spill.
+
+    Raises:
+        ExtractError: EXT-18, out of reach; EXT-6, EXT-14.
+    """
+    source = builder.plan.source
+    matrices = survey_matrices(source.tensors())
+    sensitivity = measure_sensitivity(source, matrices)
+    allocation = Allocation(matrices, sensitivity.offsets)
+    last: dict[int, Built] = {}  # of one level: what stands in the spill
+
+    def build(level: int) -> Built:
+        recipe = {
+            "allocation": f"step = 2^({level}/{OCTAVE}) / sqrt(sensitivity)",
+            "probe": sensitivity.probe,
+            "target": target.text,
+        }
+        built = builder.build(steps=allocation.steps(level), recipe=recipe)
+        last.clear()
+        last[level] = built
+        return built
+
+    names = allocation.names
+    level = search_level(
+        target,
+        allocation,
+        lambda level: _measure(build(level), names),
+        other_nbytes=_guess_others(builder.plan, names),
+    )
+    built = last.get(level) or build(level)
+    report = replace(built.report, target=target.text, sensitivity=sensitivity.how)
+    return built._replace(report=report)
+
+
+def _measure(built: Built, names: frozenset[str]) -> Size:
+    report = built.report
+    data_nbytes = sum(layer.stored_nbytes for layer in report.layers) + report.attachments_nbytes
+    return Size(
+        report.file_nbytes,
+        sum(layer.stored_nbytes for layer in report.layers if layer.name in names),
+        1 + report.parity_nbytes / data_nbytes if data_nbytes else 1.0,
+    )
+
+
+def _guess_others(plan: Plan, names: frozenset[str]) -> float:
+    """Return about what is not governed by allocation; the first round shows it."""
+    layers = sum(info.nbytes for info in plan.source.infos() if info.name not in names)
+    return layers + sum(file.path.stat().st_size for file in plan.source.files) / 3
