@@ -3,8 +3,8 @@
     minimise  sum_l h_l D_l + lambda R_l,  D_l ~ step_l^2, dD_l / dR_l ~ -D_l
         =>    step_l = c / sqrt(h_l)
 
-Steps and sizes are counted in units of 1/64 octave, integers: an exponent e is the number
-2^(e / 64). Thus c, the one unknown, is searched among integers, and what differs in a last
+Steps and sizes are counted in units of 1/256 octave, integers: an exponent e is the number
+2^(e / 256). Thus c, the one unknown, is searched among integers, and what differs in a last
 bit between two machines is rounded away.
 
 Pure: nothing here encodes, or reads a model.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from seedpack.frameworks import NamedTensor
 
-OCTAVE: Final = 64
+OCTAVE: Final = 256
 # Relative to the root mean square: finer than 2^-8 most values would escape the table of
 # 2000 levels; coarser than 4, hardly any value is not zero.
 FINEST: Final = -8 * OCTAVE
@@ -87,7 +87,7 @@ class Allocation:
 
 
 def to_step(exponent: int) -> float:
-    """Return 2^(exponent / 64), rounded to the 8 bits of a bfloat16."""
+    """Return 2^(exponent / 256), rounded to the 8 bits of a bfloat16."""
     rounded = round_bfloat16(np.array([2.0 ** (exponent / OCTAVE)], np.float32))
     return float(widen_bfloat16(rounded)[0])
 

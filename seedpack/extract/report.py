@@ -38,7 +38,7 @@ class ExtractReport:
         target: The size asked for; None without one.
         sensitivity: How it was found which layers need bits most: ``data-free probe`` or ``equal
             relative error``. None without a target. How much the seed keeps is not known
-            from either: that is measured on a task.
+            from either (EXT-19): that is measured on a task.
     """
 
     seed_id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -49,13 +50,27 @@ def extract(
         typer.Option("--version", min=0, help="Counted up by you; consumers refuse older ones."),
     ] = 1,
     codec: Annotated[
-        CodecId,
+        CodecId | None,
         typer.Option(
             "--codec",
             help="raw: lossless. q8: 8-bit groups, about 4x smaller than float32. "
-            "ecq: entropy-coded grid, about 7x. Vectors stay raw.",
+            "ecq: entropy-coded grid, about 7x, or any size. Vectors stay raw.",
+            show_default="raw; with --ratio or --max-bytes: ecq",
         ),
-    ] = CodecId.RAW,
+    ] = None,
+    ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--ratio",
+            metavar="R",
+            min=1,
+            help="Bytes of all tensors over bytes of the file, hit within 2 %.",
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option("--max-bytes", metavar="N", min=1, help="The file is never larger."),
+    ] = None,
     parity: Annotated[
         int | None,
         typer.Option("--parity", metavar="PCT", min=1, max=1000, help="Add repair parity, in %."),
@@ -77,13 +92,16 @@ def extract(
     from seedpack.extract import extract as extract_model  # noqa: PLC0415
 
     del output_format  # read through output.settings
+    _check_target(codec, ratio, max_bytes)
     private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
     report = extract_model(
         model,
         out,
         name=name or _name_of(model),
         version=version,
-        codec=codec.value,
+        codec=codec.value if codec else None,
+        ratio=ratio,
+        max_nbytes=max_bytes,
         expires=options.parse_date(expires),
         digest_algorithm=digest.value,
         parity_percent=parity,
@@ -92,6 +110,17 @@ def extract(
         progress=output.progress_bar(f"extracting {model.name}"),
     )
     _print(out, report, signed=private is not None)
+
+
+def _check_target(codec: CodecId | None, ratio: float | None, max_bytes: int | None) -> None:
+    if ratio is None and max_bytes is None:
+        return
+    if ratio is not None and max_bytes is not None:
+        raise typer.BadParameter("give either --ratio or --max-bytes")
+    if ratio is not None and not math.isfinite(ratio):
+        raise typer.BadParameter("--ratio is a number")
+    if codec not in {None, CodecId.ECQ}:
+        raise typer.BadParameter(f"codec {codec} has one size; --ratio and --max-bytes need ecq")
 
 
 def _name_of(model: Path) -> str:
@@ -107,6 +136,11 @@ def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
         output.print_note(f"left out {file.name}: {file.reason}")
     if report.unused:
         output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
+    if report.sensitivity is not None:
+        output.print_note(
+            f"bits went where errors harm most, by {report.sensitivity}; "
+            "what the seed keeps is not known before it is measured on a task"
+        )
     row = {
         "path": str(out),
         "signed": signed,
@@ -119,6 +153,8 @@ def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
         "attachments": report.attachments,
         "unused": report.unused,
         "left_out": [file._asdict() for file in report.left_out],
+        "target": report.target,
+        "sensitivity": report.sensitivity,
         "layers": [dataclasses.asdict(layer) for layer in report.layers],
     }
     text = (
