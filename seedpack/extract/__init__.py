@@ -7,6 +7,12 @@
     records + architecture + recipe ──> manifest ──the reader's own checks──> signature, if a key
     header | spill ──atomic_output──> S.seed
 
+With a target size all of it is done in rounds, two or three, until the file has that size:
+
+    tensors ──allocation──> rates     what a step would cost              ┐
+    model   ──sensitivity─> harm      what an error would do; no data   ├─> a step for each matrix
+    size of the last round ──targets──> level                           ┘
+
 The manifest stands in front of the payload and holds its digests, so the payload waits in
 an unnamed temporary file beside the output. Memory is that of a few layers, whatever the
 model's size; and nothing has the output's name before it is complete.
