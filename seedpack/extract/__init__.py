@@ -9,7 +9,7 @@
 
 With a target size all of it is done in rounds, two or three, until the file has that size:
 
-    tensors ──allocation──> rates     what a step would cost              ┐
+    tensors ──allocation──> rates     what a step would cost            ┐
     model   ──sensitivity─> harm      what an error would do; no data   ├─> a step for each matrix
     size of the last round ──targets──> level                           ┘
 
