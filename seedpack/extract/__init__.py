@@ -20,7 +20,18 @@ model's size; and nothing has the output's name before it is complete.
 
 from __future__ import annotations
 
+from seedpack.extract.coding import Choice, Coding
 from seedpack.extract.extraction import extract
+from seedpack.extract.publication import Publication
+from seedpack.extract.publishing import publish
 from seedpack.extract.report import ExtractReport, LayerReport
 
-__all__ = ["ExtractReport", "LayerReport", "extract"]
+__all__ = [
+    "Choice",
+    "Coding",
+    "ExtractReport",
+    "LayerReport",
+    "Publication",
+    "extract",
+    "publish",
+]

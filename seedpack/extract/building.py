@@ -13,7 +13,7 @@ from seedpack.container.rules import validate_manifest
 from seedpack.container.writer import Header, encode_header
 from seedpack.errors import ExtractError, FormatError
 from seedpack.extract.files import encode_file
-from seedpack.extract.layers import Coding, EncodedLayer, encode_layers
+from seedpack.extract.layers import EncodedLayer, encode_layers
 from seedpack.extract.redundancy import add_parity
 from seedpack.extract.report import ExtractReport, LayerReport
 from seedpack.seed.signing import make_record
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from seedpack.container.manifest import Attachment
     from seedpack.crypto.keys import PrivateKey
+    from seedpack.extract.coding import Coding, Storage
     from seedpack.extract.spill import Spill
     from seedpack.frameworks import ModelSource
 
@@ -31,9 +32,10 @@ class Plan(NamedTuple):
     """Everything that was decided before the first tensor is read."""
 
     source: ModelSource
-    coding: Coding
+    storage: Storage
     draft: Manifest  # without layers, attachments and parity
     parity_percent: int | None
+    key: PrivateKey | None
 
 
 class Built(NamedTuple):
@@ -45,8 +47,8 @@ class Built(NamedTuple):
 
 def build_seed(
     plan: Plan,
+    coding: Coding,
     spill: Spill,
-    key: PrivateKey | None,
     progress: Callable[[int, int], None] | None,
 ) -> Built:
     """Encode everything into ``spill``, which is empty, and sign the manifest of it.
@@ -54,18 +56,18 @@ def build_seed(
     Raises:
         ExtractError: EXT-6, EXT-14.
     """
-    layers = _spill_layers(plan, spill, progress)
+    layers = _spill_layers(plan, coding, spill, progress)
     attachments = _spill_files(plan, spill)
     data_nbytes = spill.nbytes
     manifest = _complete(plan, layers, attachments, spill)
     encoded = checked_bytes(manifest)
-    records = [] if key is None else [make_record(encoded, key)]
+    records = [] if plan.key is None else [make_record(encoded, plan.key)]
     seed_id = hashlib.sha256(encoded).digest()
     header = Header(encoded, seed_id, records, b"", spill.nbytes)
     layer_reports = tuple(_report_layer(layer) for layer in layers)
     report = ExtractReport(
         seed_id=seed_id.hex(),
-        codec=plan.coding.codec,
+        codec=coding.codec,
         layers=layer_reports,
         attachments=tuple(attachment.name for attachment in attachments),
         attachments_nbytes=data_nbytes - sum(layer.stored_nbytes for layer in layer_reports),
@@ -90,19 +92,19 @@ def _complete(
     )
     if plan.parity_percent is None:
         return manifest
-    chunks, algorithm = manifest.data_chunks, plan.coding.digest_algorithm
+    chunks, algorithm = manifest.data_chunks, plan.storage.digest_algorithm
     parity = add_parity(chunks, spill, plan.parity_percent, algorithm)
     return msgspec.structs.replace(manifest, parity=parity)
 
 
 def _spill_layers(
-    plan: Plan, spill: Spill, progress: Callable[[int, int], None] | None
+    plan: Plan, coding: Coding, spill: Spill, progress: Callable[[int, int], None] | None
 ) -> list[EncodedLayer]:
     """Encode all tensors; the bytes go to ``spill``, only the records stay in memory."""
     total = sum(info.nbytes for info in plan.source.infos())
     done = 0
     layers = []
-    for encoded in encode_layers(plan.source.tensors(), plan.coding):
+    for encoded in encode_layers(plan.source.tensors(), coding, plan.storage):
         spill.append(encoded.layer.chunks, encoded.stored)
         layers.append(encoded._replace(stored=[]))
         done += encoded.raw_nbytes
@@ -114,7 +116,7 @@ def _spill_layers(
 def _spill_files(plan: Plan, spill: Spill) -> list[Attachment]:
     attachments = []
     for file in plan.source.files:
-        attachment, stored = encode_file(file, plan.coding)
+        attachment, stored = encode_file(file, plan.storage)
         spill.append(attachment.chunks, stored)
         attachments.append(attachment)
     return attachments

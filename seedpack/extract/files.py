@@ -12,28 +12,28 @@ from seedpack.extract.layers import make_chunks
 from seedpack.files import read_small_file
 
 if TYPE_CHECKING:
-    from seedpack.extract.layers import Coding
+    from seedpack.extract.coding import Storage
     from seedpack.frameworks import AttachedFile
 
 _TEXT_LEVEL: Final = 19  # of zstd: a tokenizer is a megabyte of text, read once
 
 
-def encode_file(file: AttachedFile, coding: Coding) -> tuple[Attachment, list[bytes]]:
+def encode_file(file: AttachedFile, storage: Storage) -> tuple[Attachment, list[bytes]]:
     """Return the record of ``file`` and the stored bytes of its chunks.
 
     Raises:
         StoreError: FIL-1, it cannot be read; EXT-11, it grew beyond ATT-3.
     """
     content = read_small_file(file.path, limit=limits.MAX_ATTACHMENT_NBYTES, rule="EXT-11")
-    nbytes = coding.chunk_raw_nbytes
+    nbytes = storage.chunk_raw_nbytes
     stored = [
         encode_plane(content[start : start + nbytes], level=_TEXT_LEVEL)
         for start in range(0, len(content), nbytes)
     ]
     attachment = Attachment(
         chunk_nbytes=nbytes,
-        chunks=make_chunks(stored, coding.digest_algorithm),
-        digest=digest(coding.digest_algorithm, content),
+        chunks=make_chunks(stored, storage.digest_algorithm),
+        digest=digest(storage.digest_algorithm, content),
         kind=file.kind,
         name=file.name,
         nbytes=len(content),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -25,24 +24,18 @@ from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import Chunk, Layer
 from seedpack.crypto.digests import digest
 from seedpack.errors import CodecError, ExtractError
+from seedpack.extract.coding import Choice
 from seedpack.seed.parallel import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from seedpack.codecs.base import Encoded
+    from seedpack.extract.coding import Coding, Storage
     from seedpack.frameworks import NamedTensor
 
 _AHEAD_NBYTES: Final = 64 * limits.MIB  # raw bytes of tensors that may be in work at once
 _MIN_LOSSY_DIMS: Final = 2  # vectors are biases and norms: few bytes, much harm
-
-
-class Coding(NamedTuple):
-    """How all layers of a seed are stored."""
-
-    codec: str
-    chunk_raw_nbytes: int
-    digest_algorithm: str
-    steps: Mapping[str, float] = MappingProxyType({})  # by layer; others take the codec's own
 
 
 class EncodedLayer(NamedTuple):
@@ -53,7 +46,9 @@ class EncodedLayer(NamedTuple):
     raw_nbytes: int
 
 
-def encode_layers(tensors: Iterable[NamedTensor], coding: Coding) -> Iterator[EncodedLayer]:
+def encode_layers(
+    tensors: Iterable[NamedTensor], coding: Coding, storage: Storage
+) -> Iterator[EncodedLayer]:
     """Encode over all cores; layers come out in the order of ``tensors``.
 
     Raises:
@@ -72,7 +67,7 @@ def encode_layers(tensors: Iterable[NamedTensor], coding: Coding) -> Iterator[En
                     future, finished_nbytes = waiting.popleft()
                     ahead -= finished_nbytes
                     yield future.result()
-                waiting.append((pool.submit(encode_layer, tensor, coding), nbytes))
+                waiting.append((pool.submit(encode_layer, tensor, coding, storage), nbytes))
                 ahead += nbytes
             while waiting:
                 yield waiting.popleft()[0].result()
@@ -80,24 +75,19 @@ def encode_layers(tensors: Iterable[NamedTensor], coding: Coding) -> Iterator[En
             pool.shutdown(cancel_futures=True)
 
 
-def encode_layer(tensor: NamedTensor, coding: Coding) -> EncodedLayer:
-    """Encode one tensor and prove that it decodes.
+def encode_layer(tensor: NamedTensor, coding: Coding, storage: Storage) -> EncodedLayer:
+    """Encode one tensor, where its bytes are not there already, and prove that it decodes.
 
     Raises:
         ExtractError: EXT-6, a bool that is neither 0 nor 1.
     """
-    values = np.frombuffer(tensor.data, tensor.dtype.storage)  # (n,)
-    finite = all_finite(values, tensor.dtype)
-    step = coding.steps.get(tensor.name)
-    encoded = encode_tensor(
-        _codec_for(tensor, coding.codec, finite=finite),
-        values,
-        tensor.dtype,
-        chunk_raw_nbytes=coding.chunk_raw_nbytes,
-        settings={} if step is None else {"step": step},
-    )
+    choice = coding.layers.get(tensor.name, Choice(coding.codec))
+    if isinstance(choice, Choice):
+        encoded, finite = _encode(tensor, choice, storage)
+    else:
+        encoded, finite = choice, True  # the decoder that proves it refuses others
     layer = Layer(
-        chunks=make_chunks(encoded.chunks, coding.digest_algorithm),
+        chunks=make_chunks(encoded.chunks, storage.digest_algorithm),
         codec=encoded.codec,
         digest=b"",
         dtype=tensor.dtype.name,
@@ -107,15 +97,14 @@ def encode_layer(tensor: NamedTensor, coding: Coding) -> EncodedLayer:
         shape=list(tensor.shape),
     )
     decoded = _decode(layer, encoded.chunks, tensor)
-    if encoded.codec == FALLBACK_ID and decoded.tobytes() != tensor.data:
+    if encoded is not choice and encoded.codec == FALLBACK_ID and decoded.tobytes() != tensor.data:
         raise ExtractError(
             "does not decode to itself",
             rule="EXT-14",
             where=f"layer {tensor.name}",
             hint="a defect of seedpack: please report it",
         )
-    algorithm = coding.digest_algorithm
-    signed = tensor_digest(algorithm, tensor.dtype, tensor.shape, decoded)
+    signed = tensor_digest(storage.digest_algorithm, tensor.dtype, tensor.shape, decoded)
     return EncodedLayer(
         msgspec.structs.replace(layer, digest=signed), encoded.chunks, len(tensor.data)
     )
@@ -126,9 +115,21 @@ def make_chunks(stored: Sequence[bytes], algorithm: str) -> list[Chunk]:
     return [Chunk(len(data), digest(algorithm, data)) for data in stored]
 
 
-def _codec_for(tensor: NamedTensor, codec: str, *, finite: bool) -> str:
+def _encode(tensor: NamedTensor, choice: Choice, storage: Storage) -> tuple[Encoded, bool]:
+    """Return the stored form, and whether all values are finite."""
+    values = np.frombuffer(tensor.data, tensor.dtype.storage)  # (n,)
+    finite = all_finite(values, tensor.dtype)
     is_matrix = tensor.dtype.kind == "float" and len(tensor.shape) >= _MIN_LOSSY_DIMS
-    return codec if is_matrix and finite else FALLBACK_ID
+    if not is_matrix or not finite:
+        choice = Choice(FALLBACK_ID)
+    encoded = encode_tensor(
+        choice.codec,
+        values,
+        tensor.dtype,
+        chunk_raw_nbytes=storage.chunk_raw_nbytes,
+        settings=choice.settings,
+    )
+    return encoded, finite
 
 
 def _decode(layer: Layer, stored: Sequence[bytes], tensor: NamedTensor) -> np.ndarray:

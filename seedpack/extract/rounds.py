@@ -5,53 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from seedpack.extract.allocation import OCTAVE, Allocation, survey_matrices
-from seedpack.extract.building import build_seed
+from seedpack.extract.coding import Choice, Coding
 from seedpack.extract.sensitivity import measure_sensitivity
-from seedpack.extract.spill import Spill
-from seedpack.extract.targets import Size, search_level
+from seedpack.extract.targets import TARGET_CODEC, Size, search_level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import BinaryIO
-
-    from seedpack.crypto.keys import PrivateKey
     from seedpack.extract.building import Built, Plan
+    from seedpack.extract.publishing import Builder
     from seedpack.extract.targets import Target
-
-
-class Builder:
-    """Builds one plan, as often as needed, in one temporary file."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        temporary: BinaryIO,
-        key: PrivateKey | None,
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
-        """Use ``temporary``; nothing is built yet."""
-        self.plan = plan
-        self.spill = Spill(temporary)  # of the last seed that was built
-        self._temporary = temporary
-        self._key = key
-        self._progress = progress
-
-    def build(
-        self, *, steps: Mapping[str, float] | None = None, recipe: Mapping[str, str] | None = None
-    ) -> Built:
-        """Build the seed with these steps by layer, and these more entries of the recipe."""
-        plan = self.plan._replace(
-            coding=self.plan.coding._replace(steps=steps or {}),
-            draft=msgspec.structs.replace(
-                self.plan.draft, recipe={**self.plan.draft.recipe, **(recipe or {})}
-            ),
-        )
-        self._temporary.truncate(0)
-        self.spill = Spill(self._temporary)
-        return build_seed(plan, self.spill, self._key, self._progress)
 
 
 def build_to_target(builder: Builder, target: Target) -> Built:
@@ -72,7 +34,11 @@ def build_to_target(builder: Builder, target: Target) -> Built:
             "probe": sensitivity.probe,
             "target": target.text,
         }
-        built = builder.build(steps=allocation.steps(level), recipe=recipe)
+        choices = {
+            name: Choice(TARGET_CODEC, {"step": step})
+            for name, step in allocation.steps(level).items()
+        }
+        built = builder.build(Coding(TARGET_CODEC, choices), recipe)
         last.clear()
         last[level] = built
         return built

@@ -12,14 +12,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seedpack.codecs import encode_tensor
 from seedpack.container.stripes import stripe_layout
 from seedpack.crypto.digests import digest
 from seedpack.dtypes import DTYPES
 from seedpack.errors import ExtractError, StoreError
-from seedpack.extract import extract
-from seedpack.extract.layers import Coding, encode_layer, encode_layers
+from seedpack.extract import Choice, Coding, Publication, extract, publish
+from seedpack.extract.coding import Storage
+from seedpack.extract.layers import encode_layer, encode_layers
 from seedpack.extract.redundancy import default_chunk_nbytes
-from seedpack.frameworks import NamedTensor, TensorInfo
+from seedpack.frameworks import NamedTensor, TensorInfo, open_model
 from seedpack.seed.opening import open_seed, open_unverified
 from seedpack.seed.repair import repair_seed
 from seedpack.seed.tensors import decode_layers
@@ -29,7 +31,8 @@ from tests.frameworks.models import write_safetensors_by_hand
 from tests.limits import UNMEASURED
 
 KEY = make_key()
-RAW = Coding("raw", 1 << 20, "blake3-256")
+RAW = Coding("raw")
+MIB = Storage(1 << 20, "blake3-256")
 
 
 @pytest.fixture
@@ -161,7 +164,7 @@ def test_every_tensor_survives_raw_encoding(data):
     values = data.draw(st.binary(min_size=info.nbytes, max_size=info.nbytes))
     if dtype.kind == "bool":
         values = bytes(value & 1 for value in values)
-    encoded = encode_layer(NamedTensor(*info, values), RAW._replace(chunk_raw_nbytes=16))
+    encoded = encode_layer(NamedTensor(*info, values), RAW, MIB._replace(chunk_raw_nbytes=16))
     assert encoded.raw_nbytes == info.nbytes
     assert encoded.layer.shape == list(shape)
     assert [c.stored_nbytes for c in encoded.layer.chunks] == [len(s) for s in encoded.stored]
@@ -178,7 +181,7 @@ def test_layers_keep_the_order_of_the_tensors_and_memory_stays_bounded():
             asked.append(number)
             yield NamedTensor(f"t{number}", DTYPES["uint8"], (8 << 20,), bytes(8 << 20))
 
-    for number, encoded in enumerate(encode_layers(tensors(), RAW)):
+    for number, encoded in enumerate(encode_layers(tensors(), RAW, MIB)):
         assert encoded.layer.name == f"t{number}"
         # 64 MiB in work: eight tensors of 8 MiB, and the one in hand.
         assert len(asked) - number <= 9
@@ -379,3 +382,35 @@ except StoreError as error:
     )
     assert done.stdout == "OUT-1\n"
     assert list(out.iterdir()) == []
+
+
+def test_each_layer_takes_the_codec_chosen_for_it(tmp_path):
+    random = np.random.default_rng(0)
+    path = tmp_path / "m.safetensors"
+    safetensors.numpy.save_file(
+        {f"m{i}": random.normal(size=(64, 64)).astype(np.float32) for i in range(4)}, path
+    )
+    dtype = DTYPES["float32"]
+    other = np.linspace(-1, 1, 64 * 64, dtype=np.float32)
+    choices = {
+        "m1": Choice("q8"),
+        "m2": Choice("ecq", {"step": 0.5}),
+        "m3": encode_tensor("raw", other, dtype),
+    }
+    publication = Publication(name="acme/m", created=CREATED)
+    report = publish(open_model(path), tmp_path / "m.seed", publication, Coding("ecq", choices))
+    assert [layer.codec for layer in report.layers] == ["ecq", "q8", "ecq", "raw"]
+    assert report.codec == "ecq"
+    layers = decoded(tmp_path / "m.seed")
+    assert np.array_equal(layers["m3"].ravel(), other)  # bytes that were there already
+    assert set(np.unique(layers["m2"] / 0.5)) <= set(range(-20, 20))
+    assert not set(np.unique(layers["m0"] / 0.5)) <= set(range(-20, 20))
+
+
+def test_unknown_codec_of_one_layer_is_a_wrong_call(tmp_path):
+    path = tmp_path / "m.safetensors"
+    safetensors.numpy.save_file({"w": np.ones((2, 2), np.float32)}, path)
+    coding = Coding("raw", {"w": Choice("zip")})
+    with pytest.raises(ValueError, match="unknown codec 'zip'"):
+        publish(open_model(path), tmp_path / "m.seed", Publication(name="a"), coding)
+    assert sorted(tmp_path.iterdir()) == [path]

@@ -1,0 +1,53 @@
+"""Which codec stores which layer, and with what settings.
+
+    Coding("ecq")                              every matrix, with the codec's own settings
+    Coding("ecq", {"w": Choice("tcq", {...})}) but for w
+    Coding("ecq", {"w": Encoded(...)})         but for w, whose bytes are there already
+
+What a lossy codec is asked for and does not take (EXT-13) is stored ``raw``.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from seedpack.codecs import CODEC_IDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedpack.codecs.base import Encoded
+
+_NONE: Final[Mapping[str, float]] = MappingProxyType({})
+
+
+class Choice(NamedTuple):
+    """A codec for one layer."""
+
+    codec: str
+    settings: Mapping[str, float] = _NONE
+
+
+class Coding(NamedTuple):
+    """How all layers of a seed are coded."""
+
+    codec: str  # of float matrices that ``layers`` does not name; what the report calls the codec
+    layers: Mapping[str, Choice | Encoded] = MappingProxyType({})
+
+    def check(self) -> None:
+        """Refuse a wrong call.
+
+        Raises:
+            ValueError: No such codec.
+        """
+        for codec in {self.codec, *(layer.codec for layer in self.layers.values())}:
+            if codec not in CODEC_IDS:
+                raise ValueError(f"unknown codec {codec!r}, known are {sorted(CODEC_IDS)}")
+
+
+class Storage(NamedTuple):
+    """How what was coded is cut and digested."""
+
+    chunk_raw_nbytes: int
+    digest_algorithm: str
