@@ -16,7 +16,8 @@
     ├─ AssemblyError      SP500  exit 6   tensors that do not make the architecture
     ├─ KeyFileError       SP600  exit 1   a key file that cannot be used
     ├─ StoreError         SP700  exit 1   input/output: files, folders, the trust store
-    └─ ExtractError       SP800  exit 1   a model that cannot become a seed
+    ├─ ExtractError       SP800  exit 1   a model that cannot become a seed
+    └─ TrainingError      SP900  exit 1   data or training that cannot be used
 
 A refusal names the rule (an id in ``spec/``), the place, and what to do next.
 """
@@ -147,3 +148,9 @@ class ExtractError(SeedError):
     """A model that cannot become a seed."""
 
     code = "SP800"
+
+
+class TrainingError(SeedError):
+    """Data that cannot be trained on, or a training that came to nothing."""
+
+    code = "SP900"
