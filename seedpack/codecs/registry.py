@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MODULES: Final = {
     "ecq": "seedpack.codecs.ecq",
+    "hash": "seedpack.codecs.hashed",
     "q8": "seedpack.codecs.q8",
     "raw": "seedpack.codecs.raw",
 }

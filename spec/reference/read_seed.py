@@ -41,9 +41,13 @@ if TYPE_CHECKING:
         plane,
         require,
     )
+    from spec.reference.seed_hash import decode_hash
 else:  # found however this file is loaded: as a program, a module, or by its path
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from seed_codecs import CODECS, DTYPES, MIB, Map, RefusedError, fits, plane, require
+    from seed_hash import decode_hash
+
+CODECS["hash"] = decode_hash
 
 MAX_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z
 

@@ -1,0 +1,149 @@
+"""Values <-> chunks of codec ``hash``; how a chunk is made well is ``seedpack.training``'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from seedpack.codecs.base import Encoded
+from seedpack.codecs.floats import round_bfloat16, store_float32, to_float32, widen_bfloat16
+from seedpack.codecs.hashed.form import (
+    CHUNK_VALUES,
+    MAX_BITS,
+    Form,
+    count_numbers,
+    expand,
+    find_places,
+    is_number,
+    join_chunk,
+    split_chunk,
+)
+from seedpack.codecs.values import all_finite, allocate_values, check_finite, chunk_counts
+from seedpack.errors import CodecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedpack.container.manifest import Layer
+    from seedpack.dtypes import DType
+
+_DTYPE_NAMES: Final = frozenset({"bfloat16", "float16", "float32"})
+_BITS: Final = 4
+_SHARED_BY: Final = 16.0  # values per number
+_SMALLEST: Final = 2.0**-40  # of the largest magnitude, so that every step is in range
+
+
+class HashCodec:
+    """A control arm for values that exist already: |x - x'| <= 2.02 max |x| (COD-HASH-8)."""
+
+    id: Final = "hash"
+
+    def __init__(self, bits: int = _BITS, shared_by: float = _SHARED_BY) -> None:
+        """Take bits per number, 1 to 8, and values per number, 1 or more."""
+        if not 1 <= bits <= MAX_BITS or not 1 <= shared_by <= CHUNK_VALUES:
+            raise ValueError(f"{bits} bits, numbers shared by {shared_by} values")
+        self._bits = bits
+        self._shared_by = shared_by
+
+    def encode(self, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> Encoded | None:  # noqa: ARG002 -- chunks have one size
+        """Return the nearest numbers by least squares; None where they would not be close."""
+        if dtype.name not in _DTYPE_NAMES or not values.size or not all_finite(values, dtype):
+            return None
+        exact = to_float32(values, dtype)
+        if not is_number(float(np.abs(exact).max())):
+            return None
+        chunks = [
+            self._project(exact[start : start + CHUNK_VALUES], index)
+            for index, start in enumerate(range(0, exact.size, CHUNK_VALUES))
+        ]
+        encoded = Encoded(self.id, {}, chunks)
+        largest = _decode_all(encoded, values.size, dtype)
+        if not all_finite(largest, dtype) or encoded.stored_nbytes >= values.nbytes:
+            return None
+        return encoded
+
+    def decoder(self, layer: Layer, dtype: DType) -> HashDecoder:
+        """Check COD-HASH-1, COD-HASH-2 and CHK-3, and allocate the values."""
+        return HashDecoder(layer, dtype)
+
+    def _project(self, values: np.ndarray, key: int) -> bytes:
+        """Return the chunk nearest to float32 values (v,), but for the rounding to levels."""
+        wanted = max(round(values.size / self._shared_by), 1)
+        count = count_numbers(-(-wanted * self._bits // 8), self._bits, values.size)
+        numbers = values.astype(np.float64)
+        if count < values.size:
+            places, signs = find_places(key % (1 << 16), count, values.size)
+            sums = np.bincount(places, weights=signs * numbers, minlength=count)
+            numbers = sums / np.maximum(np.bincount(places, minlength=count), 1)
+        highest = (1 << self._bits) - 1
+        floor = float(np.abs(values).max()) * _SMALLEST
+        step = _round_up(max(float(np.abs(numbers).max()) / highest, floor, 2.0**-64))
+        codes = np.clip(np.floor(numbers / (2 * step)) + (highest + 1) // 2, 0, highest)
+        key_or_none = key % (1 << 16) if count < values.size else None
+        return join_chunk(Form(self._bits, step, key=key_or_none), codes.astype(np.int32))
+
+
+def _round_up(value: float) -> float:
+    """Return the least bfloat16 that is at least ``value``."""
+    bits = round_bfloat16(np.array([value], np.float32))
+    if float(widen_bfloat16(bits)[0]) < value:
+        bits += np.uint16(1)
+    return float(widen_bfloat16(bits)[0])
+
+
+def _decode_all(encoded: Encoded, nvalues: int, dtype: DType) -> np.ndarray:
+    out = np.empty(nvalues, dtype.storage)
+    for index, chunk in enumerate(encoded.chunks):
+        _decode_into(memoryview(chunk), out, index, dtype, "tensor")
+    return out
+
+
+def _decode_into(
+    stored: memoryview, values: np.ndarray, index: int, dtype: DType, where: str
+) -> np.ndarray:
+    out = values[index * CHUNK_VALUES : (index + 1) * CHUNK_VALUES]
+    form, codes = split_chunk(stored, out.size, where)
+    store_float32(expand(form, codes, out.size), out, dtype)
+    return out
+
+
+CODEC: Final = HashCodec()
+
+
+def configure(settings: Mapping[str, float]) -> HashCodec:
+    """Return the codec with settings ``bits`` and ``shared_by``.
+
+    Raises:
+        ValueError: Another setting, or a value out of range.
+    """
+    if not settings.keys() <= {"bits", "shared_by"}:
+        raise ValueError(f"settings of hash are bits and shared_by, given {sorted(settings)}")
+    return HashCodec(int(settings.get("bits", _BITS)), settings.get("shared_by", _SHARED_BY))
+
+
+class HashDecoder:
+    """One layer on its way back."""
+
+    def __init__(self, layer: Layer, dtype: DType) -> None:
+        """Check the layer record before anything of its size is allocated."""
+        where = f"layer {layer.name}"
+        if dtype.name not in _DTYPE_NAMES or not layer.finite:
+            message = f"hash stores finite 16 or 32 bit floats, not {dtype.name}"
+            raise CodecError(message, rule="COD-HASH-1", where=where)
+        if layer.params:
+            raise CodecError("codec hash has no params", rule="COD-HASH-2", where=where)
+        chunk_counts(layer, dtype, CHUNK_VALUES)
+        self._layer = layer
+        self._dtype = dtype
+        self._values = allocate_values(layer, dtype)
+
+    def decode_chunk(self, index: int, stored: memoryview) -> None:
+        """Decode one chunk into its place."""
+        where = f"layer {self._layer.name}[{index}]"
+        out = _decode_into(stored, self._values, index, self._dtype, where)
+        check_finite(out, self._dtype, where)
+
+    def finish(self) -> np.ndarray:
+        """Return the values."""
+        return self._values
