@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import sys
@@ -14,8 +15,9 @@ from seedpack_cli import output
 from seedpack_cli.output import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from seedpack.codecs.base import BaseTensors
     from seedpack.seed.contents import Contents
     from seedpack.seed.opening import Seed
     from seedpack.trust.store import TrustStore
@@ -44,6 +46,14 @@ Threshold = Annotated[
     int | None, typer.Option("--threshold", min=1, help="How many principals must have signed.")
 ]
 Layers = Annotated[str | None, typer.Option("--layers", help="Glob over layer names.")]
+Base = Annotated[
+    Path | None,
+    typer.Option(
+        "--base",
+        help="The model that a delta seed refers to: a seed (verified, too), or a folder or file "
+        "of weights.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 Insecure = Annotated[
     bool,
@@ -144,6 +154,20 @@ def open_trusted(
         output.print_warning(f"{path}: nobody vouches for this seed; you asked not to verify it")
         return open_unverified(path)
     return open_seed(path, store=trust().store, now=now)
+
+
+@contextlib.contextmanager
+def open_base(
+    path: Path | None, open_contents: Callable[[Path], Contents]
+) -> Iterator[BaseTensors | None]:
+    """Open what ``--base`` names, if anything; a seed by ``open_contents``."""
+    if path is None:
+        yield None
+        return
+    from seedpack.assemble.bases import open_base as open_tensors  # noqa: PLC0415
+
+    with open_tensors(path, open_contents) as base:
+        yield base
 
 
 def open_for_copying(

@@ -14,8 +14,8 @@ import numpy as np
 from fuzz.harness import Target, demand, reference, shared_codecs
 from fuzz.samples import drafts, make_values
 from fuzz.trees import edit_bytes, edit_number, mutate_tree, pack, unpack
-from seedpack.codecs import encode_tensor, get_codec
-from seedpack.codecs.tensors import tensor_digest
+from seedpack.codecs import encode_tensor, make_decoder
+from seedpack.codecs.tensors import base_digest, tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import decode_manifest
 from seedpack.container.rules import validate_manifest
@@ -32,6 +32,30 @@ if TYPE_CHECKING:
 _MAX_NBYTES: Final = 1 << 20  # decoded; the most that this target declares
 _FIELDS: Final = ("codec", "dtype", "finite", "shape", "params")
 _U32_NBYTES: Final = 4
+_TENSOR: Final = "w"  # of every layer, and the only one of the base that deltas refer to
+
+
+class _Base:
+    """A base with one tensor, of whatever dtype and shape the layer has."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.dtype = DTYPES[layer.dtype]
+        self.shape = tuple(layer.shape)
+        self.values = make_values(self.dtype, math.prod(layer.shape))
+
+    def digest(self, algorithm: str) -> bytes:
+        """Return its digest as a base."""
+        own = tensor_digest(algorithm, self.dtype, self.shape, self.values)
+        return base_digest(algorithm, {_TENSOR: own})
+
+    def describe(self, name: str) -> tuple[DType, tuple[int, ...]] | None:
+        """Return dtype and shape of the one tensor."""
+        return (self.dtype, self.shape) if name == _TENSOR else None
+
+    def read(self, name: str) -> np.ndarray:
+        """Return the values of the one tensor."""
+        assert name == _TENSOR
+        return self.values
 
 
 def _check(data: bytes) -> None:
@@ -56,7 +80,7 @@ def _check(data: bytes) -> None:
 
 def _decode(layer: Layer, stored: list[bytes], order: Iterable[int]) -> np.ndarray:
     try:
-        decoder = get_codec(layer.codec).decoder(layer, DTYPES[layer.dtype])
+        decoder = make_decoder(layer, DTYPES[layer.dtype], _Base(layer))
     except CodecError as refusal:
         demand(refusal.rule != "LAY-4", "memory beyond what the layer declares")
         raise
@@ -69,8 +93,12 @@ def _read_independently(layer: Layer, stored: list[bytes], expected: bytes) -> s
     """Return the rule by which the independent reader refuses the layer, if it does."""
     tree = drafts()["small"].tree
     part = msgspec.to_builtins(layer, builtin_types=(bytes,)) | {"digest": expected}
+    base = _Base(layer)
+    named = {"digest": base.digest(tree["digest_algorithm"]), "name": "acme/base"}
+    tensors = {_TENSOR: (layer.dtype, layer.shape, base.values.tobytes())}
+    manifest = tree | {"layers": [part], "base": named}
     try:
-        reference().check_contents(tree | {"layers": [part]}, stored, decode=True)
+        reference().check_contents(manifest, stored, decode=True, base=tensors)
     except reference().RefusedError as refusal:
         return str(refusal.args[0])
     return None
@@ -93,7 +121,7 @@ def _read_layer(tree: Any) -> tuple[Layer, list[bytes]]:  # noqa: ANN401 -- any 
     try:
         *fields, stored = tree
         stored = [*stored]
-        layer = dict(zip(_FIELDS, fields, strict=True)) | {"name": "w", "digest": bytes(32)}
+        layer = dict(zip(_FIELDS, fields, strict=True)) | {"name": _TENSOR, "digest": bytes(32)}
         layer["chunks"] = [[len(memoryview(chunk)), bytes(32)] for chunk in stored]
         nbytes = math.prod(layer["shape"]) * DTYPES[layer["dtype"]].itemsize
         manifest = drafts()["small"].tree | {"layers": [layer], "decoded_nbytes": nbytes}
@@ -111,11 +139,32 @@ def _starts() -> dict[str, bytes]:
     starts = {}
     for name, kind in DTYPES.items():
         starts[f"raw-{name}"] = _encode("raw", kind, make_values(kind, 96))
-    for codec in sorted(shared_codecs() - {"raw"}):
+    for codec in sorted(shared_codecs() - {"delta", "raw"}):
         for name in ("bfloat16", "float16", "float32"):
             values = make_values(DTYPES[name], 300)
             starts[f"{codec}-{name}"] = _encode(codec, DTYPES[name], values)
-    return starts
+    return starts | {f"delta-{m}-{name}": _delta(name, m) for name in _HALVES for m in _METHODS}
+
+
+_HALVES: Final = ("bfloat16", "float16", "float32")
+_METHODS: Final[dict[str, tuple[dict[str, Any], list[bytes]]]] = {
+    "same": ({}, []),
+    "sign": ({"chunk_rows": 3}, [b"\x80\x3e" * 3 + bytes(range(6)), b"\0\0\1\1"]),
+    "lowrank": (
+        {"bits": 4, "rank": 2, "scale": b"\0\0\0\x3c", "weights": b"\1\0\2\0"},
+        [bytes(range(14))],
+    ),
+    "signs": (
+        {"bits": 8, "rank": 1, "scale": b"\0\0\0\x3c", "weights": b"\5\0", "seed": bytes(8)},
+        [b"\1\2\x80\0"],
+    ),
+}
+
+
+def _delta(dtype: str, name: str) -> bytes:
+    params, stored = _METHODS[name]
+    method = "lowrank" if name == "signs" else name
+    return pack(["delta", dtype, True, [4, 10], {"method": method, **params}, stored])
 
 
 def _encode(codec: str, kind: DType, values: np.ndarray, chunk_raw_nbytes: int = 256) -> bytes:
@@ -161,6 +210,8 @@ def _make_fresh(random: Random) -> bytes:
         raw = values.view(np.uint8)
         raw[random.randrange(raw.size)] ^= random.randrange(256)
     codec = random.choice(sorted(shared_codecs()))
+    if codec == "delta":
+        return _delta(random.choice(_HALVES), random.choice(list(_METHODS)))
     return _encode(codec, kind, values, random.choice([16, 256, 4096]))
 
 

@@ -13,5 +13,6 @@ Everything goes to a temporary place first; OUT appears whole or not at all.
 from __future__ import annotations
 
 from seedpack.assemble.assembly import AssemblyReport, assemble
+from seedpack.assemble.bases import open_base
 
-__all__ = ["AssemblyReport", "assemble"]
+__all__ = ["AssemblyReport", "assemble", "open_base"]

@@ -13,13 +13,14 @@ from seedpack.frameworks.attachments import is_reserved
 from seedpack.frameworks.configs import find_pointer_in_file
 from seedpack.frameworks.safetensors_writer import write_safetensors
 from seedpack.seed.opening import Seed
-from seedpack.seed.tensors import decode_layers
+from seedpack.seed.tensors import check_base, decode_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
+    from seedpack.codecs.base import BaseTensors
     from seedpack.container.manifest import Architecture, Attachment
     from seedpack.container.payload import PlacedChunk
     from seedpack.seed.contents import Contents
@@ -49,13 +50,14 @@ class AssemblyReport:
     unused: tuple[str, ...]
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 -- each is an option of the command
     seed: Contents,
     output: Path,
     *,
     layers: str | None = None,
     overwrite: bool = False,
     insecure: bool = False,
+    base: BaseTensors | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AssemblyReport:
     """Write the model that ``seed`` holds.
@@ -67,11 +69,12 @@ def assemble(
         layers: Glob over layer names; a file with only these is written.
         overwrite: Replace an existing file; a folder is never replaced.
         insecure: Accept contents that nobody vouches for, because the user said so.
+        base: What a delta seed refers to, as ``open_base`` opens it.
         progress: Called with bytes done and bytes in all.
 
     Raises:
-        AssemblyError: ASM-1 to ASM-4; nothing has been written.
-        IntegrityError, CodecError: Steps 6 to 8; nothing stays.
+        AssemblyError: ASM-1 to ASM-4, BAS-1; nothing has been written.
+        IntegrityError, CodecError: Steps 6 to 8, BAS-2 to BAS-4; nothing stays.
         StoreError: OUT.
         ValueError: No layer matches.
     """
@@ -82,7 +85,8 @@ def assemble(
             where=str(seed.file.path),
             hint="verify it against a trust store or a public key first",
         )
-    weights = _Weights(seed, layers, progress)
+    check_base(seed.manifest, (layer for layer, _ in seed.layers(layers)), base)
+    weights = _Weights(seed, layers, base, progress)
     architecture = seed.manifest.architecture
     if output.suffix == ".safetensors" or architecture is None:
         with atomic_output(output, overwrite=overwrite) as file:
@@ -96,10 +100,15 @@ class _Weights:
     """The chosen layers of a seed, on their way out."""
 
     def __init__(
-        self, seed: Contents, layers: str | None, progress: Callable[[int, int], None] | None
+        self,
+        seed: Contents,
+        layers: str | None,
+        base: BaseTensors | None,
+        progress: Callable[[int, int], None] | None,
     ) -> None:
         self._seed = seed
         self._layers = layers
+        self._base = base
         self._progress = progress
         self.infos = [
             TensorInfo(layer.name, DTYPES[layer.dtype], tuple(layer.shape))
@@ -126,7 +135,7 @@ class _Weights:
     def _tensors(self) -> Iterator[NamedTensor]:
         total = sum(info.nbytes for info in self.infos)
         done = 0
-        for tensor in decode_layers(self._seed, layers=self._layers):
+        for tensor in decode_layers(self._seed, layers=self._layers, base=self._base):
             data = tensor.array.reshape(-1).view("u1").data
             yield NamedTensor(tensor.name, tensor.dtype, tensor.array.shape, data)
             done += len(data)

@@ -64,3 +64,31 @@ class Codec(Protocol):
         Raises:
             CodecError: CHK-3, LAY-4, LAY-7 or a rule of the codec.
         """
+
+
+class BaseTensors(Protocol):
+    """The model that delta layers refer to; threads may read from it at once (spec: BAS)."""
+
+    def digest(self, algorithm: str) -> bytes:
+        """Return the digest of all its tensors, by which a manifest names it."""
+
+    def describe(self, name: str) -> tuple[DType, tuple[int, ...]] | None:
+        """Return dtype and shape of a tensor, None where there is none of this name."""
+
+    def read(self, name: str) -> np.ndarray:
+        """Return checked values: 1-D, of the dtype's storage type; ``describe`` knows the name.
+
+        Raises:
+            SeedError: They are no longer what ``digest`` was about, or do not decode.
+        """
+
+
+class BasedCodec(Codec, Protocol):
+    """A codec whose layers mean nothing without a tensor of another model."""
+
+    def decoder_over(self, layer: Layer, dtype: DType, base: BaseTensors) -> LayerDecoder:
+        """Do as ``decoder`` does, over a base whose digest has been checked (BAS-2).
+
+        Raises:
+            CodecError: BAS-3, the base has no such tensor; else as ``decoder``.
+        """

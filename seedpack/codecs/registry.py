@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from seedpack.codecs.base import Codec, Encoded
+    from seedpack.codecs.base import BasedCodec, BaseTensors, Codec, Encoded, LayerDecoder
+    from seedpack.container.manifest import Layer
     from seedpack.dtypes import DType
 
 _MODULES: Final = {
+    "delta": "seedpack.codecs.delta",
     "ecq": "seedpack.codecs.ecq",
     "hash": "seedpack.codecs.hashed",
     "q8": "seedpack.codecs.q8",
     "raw": "seedpack.codecs.raw",
 }
 CODEC_IDS: Final = frozenset(_MODULES)
+BASED_IDS: Final = frozenset({"delta"})  # need a base to decode (spec/delta.md)
 _NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 FALLBACK_ID: Final = "raw"  # takes every value of every dtype
 
@@ -41,6 +44,19 @@ def get_codec(codec_id: str) -> Codec:
     if codec_id not in _MODULES:
         raise ValueError(f"unknown codec {codec_id!r}, known are {sorted(_MODULES)}")
     return cast("Codec", import_module(_MODULES[codec_id]).CODEC)
+
+
+def make_decoder(layer: Layer, dtype: DType, base: BaseTensors | None = None) -> LayerDecoder:
+    """Return the decoder of a layer, over ``base`` where its codec needs one.
+
+    Raises:
+        AssemblyError: BAS-1, it needs one and there is none.
+        CodecError: BAS-3, CHK-3, LAY-4, LAY-7 or a rule of the codec.
+    """
+    codec = get_codec(layer.codec)
+    if base is not None and layer.codec in BASED_IDS:
+        return cast("BasedCodec", codec).decoder_over(layer, dtype, base)
+    return codec.decoder(layer, dtype)
 
 
 def configure_codec(codec_id: str, settings: Mapping[str, float]) -> Codec:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from seedpack.crypto.digests import new_hasher
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
     from seedpack.dtypes import DType
 
 _DOMAIN: Final = b"seedpack-tensor-v1\x00"
+_BASE_DOMAIN: Final = b"seedpack-base-v1\x00"  # BAS-2
 
 
 def tensor_digest(
@@ -33,4 +34,18 @@ def tensor_digest(
     header = struct.pack(f"<B{len(shape)}Q", len(shape), *shape)
     hasher.update(_DOMAIN + dtype.name.encode() + b"\x00" + header)
     hasher.update(values.reshape(-1).view("u1").data)
+    return hasher.digest()
+
+
+def base_digest(algorithm: str, digests: Mapping[str, bytes]) -> bytes:
+    """Return the digest of a model as a base: of the names and digests of all its tensors.
+
+    Args:
+        algorithm: Digest algorithm of the manifest; ``digests`` are by the same.
+        digests: ``tensor_digest`` of each tensor by name.
+    """
+    hasher = new_hasher(algorithm)
+    hasher.update(_BASE_DOMAIN + struct.pack("<Q", len(digests)))
+    for name, digest in sorted((name.encode(), digest) for name, digest in digests.items()):
+        hasher.update(struct.pack("<H", len(name)) + name + digest)
     return hasher.digest()

@@ -27,25 +27,41 @@ def open_model(path: Path) -> ModelSource:
         from seedpack.frameworks.transformers_dirs import open_folder  # noqa: PLC0415 -- lazy
 
         return _with_tensors(open_folder(path), path)
+    kind, weights = _open_file(path)
+    return _with_tensors(ModelSource(kind=kind, weights=weights, left_out=weights.left_out), path)
+
+
+def open_weights(path: Path) -> Weights:
+    """Open the same paths as ``open_model``; nobody is asked what the tensors make.
+
+    Raises:
+        ExtractError: EXT-1 to EXT-8, EXT-12.
+    """
+    if path.is_dir():
+        from seedpack.frameworks.transformers_dirs import (  # noqa: PLC0415 -- lazy
+            open_folder_weights,
+        )
+
+        return open_folder_weights(path)[1]
+    return _open_file(path)[1]
+
+
+def _open_file(path: Path) -> tuple[Literal["safetensors", "state-dict"], Weights]:
     if not path.is_file():
         what = "not a regular file" if path.exists() else "no such file or folder"
         raise ExtractError(what, rule="EXT-1", where=str(path), hint="MODEL is a path")
     if path.suffix == ".safetensors":
-        return _with_tensors(_bare("safetensors", SafetensorsWeights(path)), path)
+        return "safetensors", SafetensorsWeights(path)
     if path.suffix in _STATE_DICT_ENDINGS:
         from seedpack.frameworks.torch_files import TorchWeights  # noqa: PLC0415 -- lazy
 
-        return _with_tensors(_bare("state-dict", TorchWeights(path)), path)
+        return "state-dict", TorchWeights(path)
     raise ExtractError(
         "neither a folder nor .safetensors, .pt, .pth or .bin",
         rule="EXT-1",
         where=str(path),
         hint="MODEL is a transformers folder, a safetensors file or a state dict",
     )
-
-
-def _bare(kind: Literal["safetensors", "state-dict"], weights: Weights) -> ModelSource:
-    return ModelSource(kind=kind, weights=weights, left_out=weights.left_out)
 
 
 def _with_tensors(source: ModelSource, path: Path) -> ModelSource:

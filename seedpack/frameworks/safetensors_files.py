@@ -83,11 +83,25 @@ class SafetensorsWeights:
             IntegrityError: FIL-2, the file was cut or changed meanwhile.
         """
         with InputFile(self._path) as file:
-            for info, offset in self._entries:
-                data = bytearray(info.nbytes)
-                file.read_into(offset, memoryview(data))
-                yield NamedTensor(*info, memoryview(data).toreadonly())
+            for entry in self._entries:
+                yield _read_entry(file, entry)
             file.check_unchanged()
+
+    def read(self, name: str) -> NamedTensor:
+        """Read one of the tensors.
+
+        Raises:
+            IntegrityError: FIL-2, the file was cut.
+        """
+        (entry,) = (entry for entry in self._entries if entry.info.name == name)
+        with InputFile(self._path) as file:
+            return _read_entry(file, entry)
+
+
+def _read_entry(file: InputFile, entry: _Entry) -> NamedTensor:
+    data = bytearray(entry.info.nbytes)
+    file.read_into(entry.offset, memoryview(data))
+    return NamedTensor(*entry.info, memoryview(data).toreadonly())
 
 
 def _validate(path: Path) -> None:

@@ -72,6 +72,9 @@ class Weights(Protocol):
     def tensors(self) -> Iterator[NamedTensor]:
         """Read one tensor after another; memory is that of the largest."""
 
+    def read(self, name: str) -> NamedTensor:
+        """Read one of the tensors."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:
@@ -112,6 +115,7 @@ class ShardedWeights:
         self._shards = tuple(shards)
         self.left_out = tuple(item for shard in self._shards for item in shard.left_out)
         check_unique((info.name for info in self.infos()), where=str(where))
+        self._owners = {info.name: shard for shard in self._shards for info in shard.infos()}
 
     def infos(self) -> tuple[TensorInfo, ...]:
         """Return what all shards hold."""
@@ -121,6 +125,10 @@ class ShardedWeights:
         """Read shard after shard."""
         for shard in self._shards:
             yield from shard.tensors()
+
+    def read(self, name: str) -> NamedTensor:
+        """Read one tensor of the shard that has it."""
+        return self._owners[name].read(name)
 
 
 def check_unique(names: Iterable[str], *, where: str) -> None:

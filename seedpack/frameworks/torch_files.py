@@ -77,6 +77,11 @@ class TorchWeights:
         for info, tensor in zip(self._infos, self._tensors.values(), strict=True):
             yield NamedTensor(*info, bytes_of(tensor))
 
+    def read(self, name: str) -> NamedTensor:
+        """Copy out one of the tensors."""
+        (info,) = (info for info in self._infos if info.name == name)
+        return NamedTensor(*info, bytes_of(self._tensors[name]))
+
 
 def bytes_of(tensor: torch.Tensor) -> memoryview:
     """Return the elements in C order, whatever the strides."""

@@ -43,7 +43,7 @@ def open_folder(folder: Path) -> ModelSource:
         ExtractError: EXT-1 to EXT-12.
     """
     architecture = _read_architecture(folder)
-    names, weights = _open_weights(folder)
+    names, weights = open_folder_weights(folder)
     files, left_out = collect_files(folder, weights=frozenset(names))
     try:
         unused = check_assembly(architecture, weights.infos())
@@ -105,7 +105,15 @@ def _as_architecture(text: str) -> Architecture:
     )
 
 
-def _open_weights(folder: Path) -> tuple[list[str], Weights]:
+def open_folder_weights(folder: Path) -> tuple[list[str], Weights]:
+    """Open the weights of a folder; what they make is not looked at.
+
+    Returns:
+        Names of the files, and the tensors.
+
+    Raises:
+        ExtractError: EXT-2 to EXT-8, EXT-12.
+    """
     for name, open_file in _FILES:
         if (folder / name).is_file():
             return [name], open_file(folder / name)

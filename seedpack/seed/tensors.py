@@ -14,20 +14,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack import limits
-from seedpack.codecs import get_codec
+from seedpack.codecs import make_decoder
+from seedpack.codecs.delta.refusals import no_base
+from seedpack.codecs.registry import BASED_IDS
 from seedpack.codecs.tensors import tensor_digest
 from seedpack.container.rules import layer_nbytes
 from seedpack.dtypes import DTYPES, DType
-from seedpack.errors import IntegrityError
+from seedpack.errors import CodecError, IntegrityError
 from seedpack.seed.parallel import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
 
-    from seedpack.codecs.base import LayerDecoder
-    from seedpack.container.manifest import Layer
+    from seedpack.codecs.base import BaseTensors, LayerDecoder
+    from seedpack.container.manifest import Layer, Manifest
     from seedpack.container.payload import PlacedChunk
     from seedpack.seed.contents import Contents
 
@@ -48,7 +50,11 @@ class Tensor(NamedTuple):
 
 
 def decode_layers(
-    seed: Contents, *, layers: str | None = None, skip_absent: bool = False
+    seed: Contents,
+    *,
+    layers: str | None = None,
+    skip_absent: bool = False,
+    base: BaseTensors | None = None,
 ) -> Iterator[Tensor]:
     """Yield the decoded tensors of the layers whose name matches, in manifest order.
 
@@ -56,10 +62,12 @@ def decode_layers(
         seed: Open seed.
         layers: Glob over layer names.
         skip_absent: Leave out layers that lack a chunk instead of refusing.
+        base: What layers of codec ``delta`` refer to; its digest is checked before any of them.
 
     Raises:
-        IntegrityError: CHK-2, PRT-3 or LAY-8.
-        CodecError: CHK-3, ZST, LAY-7 or a codec's own rule.
+        IntegrityError: CHK-2, PRT-3, LAY-8, or BAS-2, another base.
+        CodecError: CHK-3, ZST, LAY-7, BAS-3, BAS-4 or a codec's own rule.
+        AssemblyError: BAS-1, a layer needs a base and there is none.
         ValueError: No layer matches.
 
     Cost:
@@ -70,6 +78,7 @@ def decode_layers(
         for layer, chunks in seed.layers(layers)
         if not skip_absent or all(chunk.offset is not None for chunk in chunks)
     )
+    check_base(seed.manifest, (layer for layer, _ in todo), base)
     waiting: deque[tuple[Layer, Callable[[], np.ndarray]]] = deque()
     ahead = 0
     with ThreadPoolExecutor(thread_count()) as pool:
@@ -77,7 +86,7 @@ def decode_layers(
             while todo or waiting:
                 while todo and (not waiting or ahead < _AHEAD_NBYTES):
                     layer, chunks = todo.popleft()
-                    waiting.append((layer, _start_layer(seed, layer, chunks, pool)))
+                    waiting.append((layer, _start_layer(seed, layer, chunks, base, pool)))
                     ahead += layer_nbytes(layer)
                 layer, finish = waiting.popleft()
                 ahead -= layer_nbytes(layer)
@@ -86,13 +95,61 @@ def decode_layers(
             pool.shutdown(cancel_futures=True)
 
 
+def check_base(manifest: Manifest, layers: Iterable[Layer], base: BaseTensors | None) -> None:
+    """Refuse another base than the manifest's, or none, where one of ``layers`` needs it.
+
+    Raises:
+        CodecError: BAS-4, the manifest names none.
+        AssemblyError: BAS-1.
+        IntegrityError: BAS-2.
+    """
+    based = next((layer for layer in layers if layer.codec in BASED_IDS), None)
+    if based is None:
+        return
+    where = f"layer {based.name}"
+    named = manifest.base
+    if named is None:
+        raise CodecError("a delta in a seed that names no base", rule="BAS-4", where=where)
+    if base is None:
+        raise no_base(where, named)
+    actual = base.digest(manifest.digest_algorithm)
+    if actual != named.digest:
+        raise IntegrityError(
+            f"another base: digest {actual.hex()[:16]}, signed is {named.digest.hex()[:16]}",
+            rule="BAS-2",
+            where="base",
+            hint=f"fetch {named.name[:80]!a}, the very values that the seed was made over",
+        )
+
+
+def decode_layer(
+    seed: Contents,
+    layer: Layer,
+    chunks: list[PlacedChunk],
+    base: BaseTensors | None = None,
+) -> np.ndarray:
+    """Return one tensor, in this thread; ``base`` has passed ``check_base``.
+
+    Raises:
+        As ``decode_layers``.
+    """
+    decoder = make_decoder(layer, DTYPES[layer.dtype], base)
+    for number, chunk in enumerate(chunks):
+        _decode_chunk(seed, decoder, number, chunk)
+    return _checked(seed, layer, decoder.finish(), threads=1)
+
+
 def _start_layer(
-    seed: Contents, layer: Layer, chunks: list[PlacedChunk], pool: ThreadPoolExecutor
+    seed: Contents,
+    layer: Layer,
+    chunks: list[PlacedChunk],
+    base: BaseTensors | None,
+    pool: ThreadPoolExecutor,
 ) -> Callable[[], np.ndarray]:
     """Set the pool to work on ``layer``; the result waits for it and checks its digest."""
     if layer_nbytes(layer) <= _LARGE_NBYTES:
-        return pool.submit(_decode_whole, seed, layer, chunks).result
-    decoder = get_codec(layer.codec).decoder(layer, DTYPES[layer.dtype])
+        return pool.submit(decode_layer, seed, layer, chunks, base).result
+    decoder = make_decoder(layer, DTYPES[layer.dtype], base)
     parts = [
         pool.submit(_decode_chunk, seed, decoder, number, chunk)
         for number, chunk in enumerate(chunks)
@@ -104,13 +161,6 @@ def _start_layer(
         return _checked(seed, layer, decoder.finish(), threads=thread_count())
 
     return finish
-
-
-def _decode_whole(seed: Contents, layer: Layer, chunks: list[PlacedChunk]) -> np.ndarray:
-    decoder = get_codec(layer.codec).decoder(layer, DTYPES[layer.dtype])
-    for number, chunk in enumerate(chunks):
-        _decode_chunk(seed, decoder, number, chunk)
-    return _checked(seed, layer, decoder.finish(), threads=1)
 
 
 def _decode_chunk(seed: Contents, decoder: LayerDecoder, number: int, chunk: PlacedChunk) -> None:

@@ -16,6 +16,7 @@ from seedpack.seed.parallel import for_each, thread_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from seedpack.codecs.base import BaseTensors
     from seedpack.container.payload import PlacedChunk
     from seedpack.seed.contents import Contents
 
@@ -44,6 +45,7 @@ def verify_seed(
     layers: str | None = None,
     decode: bool = False,
     partial: bool = False,
+    base: BaseTensors | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
     """Check the digest of every stored chunk, or of those that the layers in question have.
@@ -53,11 +55,13 @@ def verify_seed(
         layers: Glob over layer names; only these are checked, and they must be whole.
         decode: Decode, too, and check the digests of tensors and attachments.
         partial: Let absent chunks pass; the report says how much was there.
+        base: What a delta seed refers to; only ``decode`` needs it.
         progress: Called with bytes done and bytes in all.
 
     Raises:
-        IntegrityError: CHK-2, PRT-3, LAY-8, ATT-6 or FIL-2.
+        IntegrityError: CHK-2, PRT-3, LAY-8, ATT-6, BAS-2 or FIL-2.
         CodecError: Only with ``decode``.
+        AssemblyError: BAS-1, only with ``decode``.
         ValueError: No layer matches ``layers``.
     """
     chosen = seed.layers(layers)
@@ -67,7 +71,7 @@ def verify_seed(
         _refuse_partial(seed, chunks)
     check_chunks(seed, here, progress=progress)
     if decode:
-        _check_decoded(seed, layers=layers)
+        _check_decoded(seed, layers=layers, base=base)
     seed.file.check_unchanged()
     return VerifyReport(
         layers=sum(all(c.offset is not None for c in owned) for _, owned in chosen),
@@ -109,10 +113,10 @@ def check_chunks(
     for_each(chunks, make_worker, threads=thread_count() if total > _THREADS_PAY_OFF_NBYTES else 1)
 
 
-def _check_decoded(seed: Contents, *, layers: str | None) -> None:
+def _check_decoded(seed: Contents, *, layers: str | None, base: BaseTensors | None) -> None:
     from seedpack.seed.tensors import decode_layers  # noqa: PLC0415 -- numpy only where asked for
 
-    for _ in decode_layers(seed, layers=layers, skip_absent=True):
+    for _ in decode_layers(seed, layers=layers, skip_absent=True, base=base):
         pass
     if layers is None:
         for attachment, chunks in seed.attachments():

@@ -3,9 +3,9 @@
 It shares no code with seedpack, so that a mistake has to be made twice to go unnoticed. It is
 slow, holds the whole file in memory, repairs nothing, records nothing (TRU-13) and believes the
 trust store, which is the reader's own (TRU-1). Steps are those of section 12 of `seed-format.md`;
-the codecs of step 7 stand in `seed_codecs.py`.
+the codecs of step 7 stand in `seed_codecs.py` and `seed_delta.py`.
 
-    python read_seed.py FILE --trust STORE.json [--now T] [--decode] [--partial]
+    python read_seed.py FILE --trust STORE.json [--now T] [--decode] [--partial] [--base FILE]
 """
 
 from __future__ import annotations
@@ -31,23 +31,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
 if TYPE_CHECKING:
-    from spec.reference.seed_codecs import (
-        CODECS,
-        DTYPES,
-        MIB,
-        Map,
-        RefusedError,
-        fits,
-        plane,
-        require,
-    )
-    from spec.reference.seed_hash import decode_hash
+    from spec.reference.all_codecs import CODECS
+    from spec.reference.seed_codecs import DTYPES, MIB, Map, RefusedError, fits, plane, require
+    from spec.reference.seed_delta import Base, check_base, load_base
 else:  # found however this file is loaded: as a program, a module, or by its path
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from seed_codecs import CODECS, DTYPES, MIB, Map, RefusedError, fits, plane, require
-    from seed_hash import decode_hash
-
-CODECS["hash"] = decode_hash
+    from all_codecs import CODECS
+    from seed_codecs import DTYPES, MIB, Map, RefusedError, fits, plane, require
+    from seed_delta import check_base, load_base
 
 MAX_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z
 
@@ -414,15 +405,23 @@ def cut_payload(manifest: Map, present: list[bool], payload: bytes) -> list[Any]
     return stored
 
 
-def check_contents(manifest: Map, stored: list[Any], *, decode: bool) -> list[str]:
+def check_contents(
+    manifest: Map, stored: list[Any], *, decode: bool, base: Base | None = None
+) -> list[str]:
     """Steps 7 and 8: decode what is complete; return the names of what is not."""
     missing, hasher = [], HASHES[manifest["digest_algorithm"]]
+    owned = []
     for part in [*manifest["layers"], *manifest["attachments"]]:
         own, stored = stored[: len(part["chunks"])], stored[len(part["chunks"]) :]
+        owned.append((part, own))
+    if decode:
+        check_base(manifest, [p for p, own in owned if "codec" in p and None not in own], base)
+    for part, own in owned:
         if None in own:
             missing.append(part["name"])
         elif decode and "codec" in part:
-            elements = CODECS[part["codec"]](part, own)
+            based = (base,) if part["codec"] == "delta" else ()
+            elements = CODECS[part["codec"]](part, own, *based)
             itemsize, ones = DTYPES[part["dtype"]]
             for at in range(0, len(elements) if part["finite"] and ones else 0, itemsize):
                 value = int.from_bytes(elements[at : at + itemsize], "little")
@@ -438,8 +437,14 @@ def check_contents(manifest: Map, stored: list[Any], *, decode: bool) -> list[st
 
 
 def read_seed(
-    data: bytes, store: Map, now: int, *, decode: bool = False, partial: bool = False
-) -> Map:
+    data: bytes,
+    store: Map,
+    now: int,
+    *,
+    decode: bool = False,
+    partial: bool = False,
+    base: Base | None = None,
+) -> Map:  # fmt: skip
     """Return the verdict on a file: accepted with what it holds, or refused by a rule."""
     try:
         front, raw, presence, payload = split_file(data)  # steps 0 to 2
@@ -451,7 +456,7 @@ def read_seed(
         check_policy(store, counted, manifest, seed_id, now)  # step 5
         stored = cut_payload(manifest, present, payload)  # step 6
         require(partial or all(present), "PRT-3")
-        missing = check_contents(manifest, stored, decode=decode)  # steps 7 and 8
+        missing = check_contents(manifest, stored, decode=decode, base=base)  # steps 7 and 8
     except RefusedError as refusal:
         rule, *code = refusal.args
         code += [CODES[name] for name in (rule, rule.split("-")[0]) if name in CODES]
@@ -469,9 +474,11 @@ def main() -> None:
     parser.add_argument("--now", type=int, default=int(time.time()), help="time in seconds")
     parser.add_argument("--decode", action="store_true", help="check the decoded values, too")
     parser.add_argument("--partial", action="store_true", help="accept a part of a seed")
+    parser.add_argument("--base", type=Path, help="what a delta refers to: a .safetensors file")
     options = parser.parse_args()
     store, data = json.loads(options.trust.read_text("utf-8")), options.file.read_bytes()
-    flags = {"decode": options.decode, "partial": options.partial}
+    base = load_base(options.base.read_bytes()) if options.base else None
+    flags = {"decode": options.decode, "partial": options.partial, "base": base}
     print(json.dumps(read_seed(data, store, options.now, **flags)))
 
 

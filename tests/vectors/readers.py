@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from seedpack.errors import SeedError
+from seedpack.frameworks.bases import ModelBase
 from seedpack.seed.opening import open_seed
 from seedpack.seed.verify import verify_seed
 from seedpack.trust.storefile import load_trust_store
 from seedpack_cli.app import main
-from spec.reference.read_seed import read_seed
+from spec.reference.read_seed import load_base, read_seed
 
 FOLDER = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 
@@ -46,6 +47,7 @@ class Vector(NamedTuple):
     shows: tuple[str, ...] = ()
     partial: bool = False
     missing: tuple[str, ...] = ()
+    base: str | None = None
 
     @property
     def path(self) -> Path:
@@ -54,6 +56,10 @@ class Vector(NamedTuple):
     @property
     def store(self) -> Path:
         return FOLDER / self.trust
+
+    @property
+    def base_path(self) -> Path | None:
+        return FOLDER / self.base if self.base else None
 
     def verdict(self, *, decode: bool) -> Verdict:
         """What is right to say; some failures show only when the content is decoded."""
@@ -68,18 +74,32 @@ def load_vectors() -> list[Vector]:
 
 
 def ask_reference(
-    data: bytes, store: dict[str, Any], now: int, *, decode: bool, partial: bool = False
+    data: bytes,
+    store: dict[str, Any],
+    now: int,
+    *,
+    decode: bool,
+    partial: bool = False,
+    base: Path | None = None,
 ) -> Verdict:
-    answer = read_seed(data, store, now, decode=decode, partial=partial)
+    tensors = load_base(base.read_bytes()) if base else None
+    answer = read_seed(data, store, now, decode=decode, partial=partial, base=tensors)
     return Verdict(answer["result"], answer.get("code"), answer.get("rule"))
 
 
 def ask_library(
-    path: Path, store: Path, now: int, *, decode: bool, partial: bool = False
+    path: Path,
+    store: Path,
+    now: int,
+    *,
+    decode: bool,
+    partial: bool = False,
+    base: Path | None = None,
 ) -> Verdict:
+    tensors = ModelBase(base) if base else None
     try:
         with open_seed(path, store=load_trust_store(store), now=now) as seed:
-            verify_seed(seed, decode=decode, partial=partial)
+            verify_seed(seed, decode=decode, partial=partial, base=tensors)
     except SeedError as error:
         return Verdict("refuse", error.code, error.rule)
     return ACCEPT
@@ -104,7 +124,8 @@ class Call(NamedTuple):
 def arguments(vector: Vector, *, decode: bool) -> list[str]:
     words = ["verify", str(vector.path), "--trust", str(vector.store), "--now", str(vector.now)]
     words += ["--no-record", "--format", "json"]
-    return words + ["--decode"] * decode + ["--partial"] * vector.partial
+    words += ["--decode"] * decode + ["--partial"] * vector.partial
+    return words + ["--base", str(vector.base_path)] * (vector.base is not None)
 
 
 def call_program(*words: str) -> Call:

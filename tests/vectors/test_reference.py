@@ -13,7 +13,7 @@ from tests.vectors.readers import FOLDER, load_vectors
 
 REFERENCE = FOLDER.parent / "reference"
 PACKAGES = {"blake3", "cryptography", "msgpack", "zstandard"}
-OWN = {"seed_codecs", "seed_hash", "spec"}
+OWN = {"all_codecs", "seed_codecs", "seed_delta", "seed_hash", "spec"}
 
 
 def _imports(path):

@@ -11,6 +11,7 @@ import pytest
 
 from seedpack import errors
 from spec.reference.read_seed import read_seed
+from spec.vectors.builders.codec_delta import bases
 from spec.vectors.builders.everything import all_vectors, index_text, store_texts
 from tests.vectors.readers import (
     ACCEPT,
@@ -56,6 +57,8 @@ def test_the_programs_build_the_index_and_the_trust_stores_again():
     assert index_text(BUILT) == (FOLDER / "index.json").read_text("utf-8")
     for name, text in store_texts().items():
         assert text == (FOLDER / name).read_text("utf-8"), name
+    for name, data in bases().items():
+        assert data == (FOLDER / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("built", BUILT, ids=lambda built: built.file)
@@ -73,7 +76,12 @@ def test_the_programs_build_each_file_again(built):
 def test_the_reference_reader_agrees(vector, decode):
     store = json.loads(vector.store.read_text("utf-8"))
     verdict = ask_reference(
-        vector.path.read_bytes(), store, vector.now, decode=decode, partial=vector.partial
+        vector.path.read_bytes(),
+        store,
+        vector.now,
+        decode=decode,
+        partial=vector.partial,
+        base=vector.base_path,
     )
     assert verdict == vector.verdict(decode=decode)
 
@@ -82,7 +90,12 @@ def test_the_reference_reader_agrees(vector, decode):
 @each_vector
 def test_the_library_agrees(vector, decode):
     verdict = ask_library(
-        vector.path, vector.store, vector.now, decode=decode, partial=vector.partial
+        vector.path,
+        vector.store,
+        vector.now,
+        decode=decode,
+        partial=vector.partial,
+        base=vector.base_path,
     )
     assert verdict == vector.verdict(decode=decode)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seedpack_cli import options, output
+
+if TYPE_CHECKING:
+    from seedpack.seed.contents import Contents
 
 
 def assemble(
@@ -20,6 +23,7 @@ def assemble(
     key: options.KeyPaths = None,
     threshold: options.Threshold = None,
     layers: options.Layers = None,
+    base: options.Base = None,
     now: options.Now = None,
     no_record: options.NoRecord = False,
     insecure: options.Insecure = False,
@@ -28,7 +32,7 @@ def assemble(
     ] = False,
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
-    """Verify SEED and rebuild the model from it.
+    """Verify SEED and rebuild the model from it; a delta seed needs its --base.
 
     OUT is a folder that AutoModel.from_pretrained loads, or a .safetensors file. Nothing is written
     unless every signature, digest and shape is as it should be.
@@ -40,14 +44,23 @@ def assemble(
     trusted: list[options.Trust] = []
 
     def load_trust() -> options.Trust:
-        trusted.append(options.Trust(trust, key, threshold))
+        if not trusted:
+            trusted.append(options.Trust(trust, key, threshold))
         return trusted[0]
 
-    with options.open_trusted(seed, load_trust, insecure=insecure, now=now) as contents:
-        bar = output.progress_bar(f"assembling {seed.name}")
+    def open_contents(path: Path) -> Contents:
+        return options.open_trusted(path, load_trust, insecure=insecure, now=now)
+
+    with open_contents(seed) as contents, options.open_base(base, open_contents) as tensors:
         try:
             report = assemble_seed(
-                contents, out, layers=layers, overwrite=force, insecure=insecure, progress=bar
+                contents,
+                out,
+                layers=layers,
+                overwrite=force,
+                insecure=insecure,
+                base=tensors,
+                progress=output.progress_bar(f"assembling {seed.name}"),
             )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error

@@ -66,6 +66,8 @@ def _row(path: Path, contents: Contents) -> dict[str, Any]:
         "producer": manifest.producer,
         "digest_algorithm": manifest.digest_algorithm,
         "architecture": manifest.architecture and manifest.architecture.class_name,
+        "base": manifest.base
+        and {"name": manifest.base.name, "digest": manifest.base.digest.hex()},
         "decoded_nbytes": manifest.decoded_nbytes,
         "stored_nbytes": contents.header.preamble.payload_nbytes,
         "complete": contents.is_complete,
@@ -105,6 +107,9 @@ def _lines(path: Path, contents: Contents) -> list[str]:
         lines.append(f"  expires    {output.format_time(manifest.expires)}")
     if manifest.architecture is not None:
         lines.append(f"  model      {manifest.architecture.class_name} (transformers)")
+    if manifest.base is not None:
+        base = manifest.base
+        lines.append(f"  base       {base.name}, tensors' digest {base.digest.hex()}")
     stored, decoded = preamble.payload_nbytes, manifest.decoded_nbytes
     ratio = f", ratio {decoded / preamble.file_nbytes:.2f}" if contents.is_complete else ", PARTIAL"
     lines.append(

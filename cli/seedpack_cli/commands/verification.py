@@ -26,28 +26,34 @@ def verify(
     partial: Annotated[
         bool, typer.Option("--partial", help="Accept a part of a seed and say how much it is.")
     ] = False,
+    base: options.Base = None,
     now: options.Now = None,
     no_record: options.NoRecord = False,
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
     """Prove that each SEED is what somebody you trust signed, to the last byte.
 
-    The first failure stops. Exit status: 0 verified, 3 malformed, 4 not trusted, 5 damaged, 6 not
-    decodable.
+    Only --decode needs the --base of a delta seed. The first failure stops. Exit status: 0
+    verified, 3 malformed, 4 not trusted, 5 damaged, 6 not decodable.
     """
     from seedpack.seed.opening import open_seed  # noqa: PLC0415
     from seedpack.seed.verify import verify_seed  # noqa: PLC0415
 
     del output_format  # read through output.settings
     trusted = options.Trust(trust, key, threshold)
+
+    def open_trusted(path: Path) -> Seed:
+        return open_seed(path, store=trusted.store, now=now)
+
     for path in seeds:
-        with open_seed(path, store=trusted.store, now=now) as seed:
+        with open_trusted(path) as seed, options.open_base(base, open_trusted) as tensors:
             try:
                 report = verify_seed(
                     seed,
                     layers=layers,
                     decode=decode,
                     partial=partial,
+                    base=tensors,
                     progress=output.progress_bar(f"verifying {path.name}"),
                 )
             except ValueError as error:

@@ -12,7 +12,9 @@ CODES = {  # of a rule or of its family; the error classes of section 12
     **dict.fromkeys(["KEY-1", "KEY-2"], "SP202"),
     **dict.fromkeys(["KEY-3", "KEY-4"], "SP600"),
     **dict.fromkeys(["CHK-2", "PRT-3", "LAY-8", "ATT-6"], "SP300"),
-    **dict.fromkeys(["CHK-3", "ZST", "COD"], "SP400"),
+    **dict.fromkeys(["CHK-3", "ZST", "COD", "BAS"], "SP400"),
+    "BAS-1": "SP500",
+    "BAS-2": "SP300",
     **dict.fromkeys(["TRU-5", "TRU-7"], "SP206"),
     **dict.fromkeys(["TRU-8", "TRU-11", "TRU-12"], "SP208"),
     **dict.fromkeys(["TRU-9", "TRU-10"], "SP207"),
@@ -34,6 +36,10 @@ class Vector(NamedTuple):
     data: bytes
     description: dict[str, Any]
     hedged: bool  # holds an ML-DSA signature, which comes out differently each time
+
+    def over(self, base: str) -> Vector:
+        """Return the same vector, to be decoded over a base, a file below the vectors' folder."""
+        return self._replace(description=self.description | {"base": base})
 
 
 def refused(  # noqa: PLR0913 -- the fields of the index

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from . import (
     architecture,
     attachments,
+    codec_delta,
     codec_ecq,
     codec_hash,
     codec_q8,
@@ -42,6 +43,7 @@ AREAS = (
     codec_ecq,
     codec_hash,
     codec_q8,
+    codec_delta,
     attachments,
     architecture,
     parity,
@@ -73,6 +75,7 @@ def write(folder: Path, *, force: bool) -> list[Path]:
     """Write everything below `folder` and return the files written."""
     vectors = all_vectors()
     files = {name: text.encode() for name, text in store_texts().items()}
+    files |= codec_delta.bases()
     files["index.json"] = index_text(vectors).encode()
     for vector in vectors:
         if force or not (vector.hedged and (folder / vector.file).exists()):

@@ -1,0 +1,45 @@
+"""Delta seeds on the command line: what needs the base, and what becomes of a wrong one."""
+
+import json
+
+import pytest
+
+from spec.vectors.builders.codec_delta import FILE, OTHER, base_digest
+from tests.vectors.readers import FOLDER
+
+SEED = FOLDER / "codecs" / "delta-ecq-float16.seed"
+TRUST = ("--trust", FOLDER / "trust" / "default.json", "--now", 1_700_000_000, "--no-record")
+
+
+def test_inspect_shows_the_base(shell):
+    assert f"acme/tiny-base, tensors' digest {base_digest().hex()}" in shell("inspect", SEED).stdout
+    row = json.loads(shell("inspect", SEED, "--format", "json").stdout)
+    assert row["base"] == {"name": "acme/tiny-base", "digest": base_digest().hex()}
+
+
+@pytest.mark.spec("BAS-1")
+def test_only_decoding_needs_the_base(shell):
+    assert shell("verify", SEED, *TRUST).status == 0
+    refused = shell("verify", SEED, *TRUST, "--decode")
+    assert refused.status == 6
+    assert "BAS-1" in refused.stderr
+    assert "--base" in refused.stderr
+    assert shell("verify", SEED, *TRUST, "--decode", "--base", FOLDER / FILE).status == 0
+
+
+@pytest.mark.spec("BAS-2")
+def test_a_delta_is_assembled_over_its_base_and_no_other(shell):
+    out = shell.folder / "out.safetensors"
+    refused = shell("assemble", SEED, "-o", out, *TRUST, "--base", FOLDER / OTHER)
+    assert (refused.status, out.exists()) == (5, False)
+    assert "BAS-2" in refused.stderr
+    assert shell("assemble", SEED, "-o", out, *TRUST, "--base", FOLDER / FILE).status == 0
+    assert out.exists()
+
+
+@pytest.mark.spec("BAS-6")
+def test_a_base_seed_of_a_stranger_is_not_trusted(shell):
+    base = FOLDER / "trust" / "stranger.seed"
+    refused = shell("assemble", SEED, "-o", "out.safetensors", *TRUST, "--base", base)
+    assert refused.status == 4
+    assert not (shell.folder / "out.safetensors").exists()
