@@ -24,8 +24,8 @@ def open_base(path: Path, open_contents: Callable[[Path], Contents]) -> Iterator
     Args:
         path: A seed, a transformers folder, a ``.safetensors`` file or a state dict.
         open_contents: Opens a seed; normally ``open_seed`` with a trust store (BAS-6), because
-            nothing of a file is decoded that nobody vouches for. A model needs no such thing: each of
-            its tensors is held against the digest that the delta's publisher signed.
+            nothing of a file is decoded that nobody vouches for. A model needs no such thing:
+            each of its tensors is held against the digest that the delta's publisher signed.
 
     Raises:
         SeedError: It cannot be opened; BAS-5, it is a delta itself.

@@ -17,7 +17,7 @@ from seedpack.codecs import CODEC_IDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedpack.codecs.base import Encoded
+    from seedpack.codecs.base import BaseTensors, Encoded
 
 _NONE: Final[Mapping[str, float]] = MappingProxyType({})
 
@@ -34,6 +34,7 @@ class Coding(NamedTuple):
 
     codec: str  # of float matrices that ``layers`` does not name; what the report calls the codec
     layers: Mapping[str, Choice | Encoded] = MappingProxyType({})
+    base: BaseTensors | None = None  # of layers that are differences
 
     def check(self) -> None:
         """Refuse a wrong call.

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from seedpack import limits
-from seedpack.codecs import encode_tensor, get_codec
+from seedpack.codecs import encode_tensor, make_decoder
 from seedpack.codecs.registry import FALLBACK_ID
 from seedpack.codecs.tensors import tensor_digest
 from seedpack.codecs.values import all_finite
@@ -30,7 +30,8 @@ from seedpack.seed.parallel import thread_count
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from seedpack.codecs.base import Encoded
+    from seedpack.codecs.base import BaseTensors, Encoded
+    from seedpack.dtypes import DType
     from seedpack.extract.coding import Coding, Storage
     from seedpack.frameworks import NamedTensor
 
@@ -96,7 +97,7 @@ def encode_layer(tensor: NamedTensor, coding: Coding, storage: Storage) -> Encod
         params=encoded.params,
         shape=list(tensor.shape),
     )
-    decoded = _decode(layer, encoded.chunks, tensor)
+    decoded = _decode(layer, encoded.chunks, tensor.dtype, coding.base)
     if encoded is not choice and encoded.codec == FALLBACK_ID and decoded.tobytes() != tensor.data:
         raise ExtractError(
             "does not decode to itself",
@@ -132,15 +133,17 @@ def _encode(tensor: NamedTensor, choice: Choice, storage: Storage) -> tuple[Enco
     return encoded, finite
 
 
-def _decode(layer: Layer, stored: Sequence[bytes], tensor: NamedTensor) -> np.ndarray:
+def _decode(
+    layer: Layer, stored: Sequence[bytes], dtype: DType, base: BaseTensors | None
+) -> np.ndarray:
     try:
-        decoder = get_codec(layer.codec).decoder(layer, tensor.dtype)
+        decoder = make_decoder(layer, dtype, base)
         for index, data in enumerate(stored):
             decoder.decode_chunk(index, memoryview(data))
+        return decoder.finish()
     except CodecError as error:
         raise ExtractError(
             f"no reader would accept its values: {error.message} ({error.rule})",
             rule="EXT-6",
             where=f"layer {layer.name}",
         ) from error
-    return decoder.finish()
