@@ -14,7 +14,7 @@ import numpy as np
 from fuzz.harness import Target, demand, reference, shared_codecs
 from fuzz.samples import drafts, make_values
 from fuzz.trees import edit_bytes, edit_number, mutate_tree, pack, unpack
-from seedpack.codecs import encode_tensor, make_decoder
+from seedpack.codecs import encode_tensor, init, make_decoder
 from seedpack.codecs.tensors import base_digest, tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import decode_manifest
@@ -142,6 +142,10 @@ def _starts() -> dict[str, bytes]:
     for codec in sorted(shared_codecs() - {"delta", "raw"}):
         for name in ("bfloat16", "float16", "float32"):
             values = make_values(DTYPES[name], 300)
+            if codec == "const":
+                values = values[:1].repeat(300)
+            elif codec == "init":
+                values = init.make_values(5, 0.5, 300, DTYPES[name])
             starts[f"{codec}-{name}"] = _encode(codec, DTYPES[name], values)
     return starts | {f"delta-{m}-{name}": _delta(name, m) for name in _HALVES for m in _METHODS}
 

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from seedpack.dtypes import DType
 
 _MODULES: Final = {
+    "const": "seedpack.codecs.const",
     "delta": "seedpack.codecs.delta",
     "ecq": "seedpack.codecs.ecq",
     "hash": "seedpack.codecs.hashed",
+    "init": "seedpack.codecs.init",
     "q8": "seedpack.codecs.q8",
     "raw": "seedpack.codecs.raw",
 }
@@ -32,6 +34,8 @@ CODEC_IDS: Final = frozenset(_MODULES)
 BASED_IDS: Final = frozenset({"delta"})  # need a base to decode (spec/delta.md)
 _NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 FALLBACK_ID: Final = "raw"  # takes every value of every dtype
+CONSTANT_ID: Final = "const"  # without chunks, where all values are equal
+LOSSLESS_IDS: Final = frozenset({CONSTANT_ID, FALLBACK_ID, "init"})
 
 
 @cache

@@ -57,6 +57,17 @@ def chunk_counts(layer: Layer, dtype: DType, chunk_values: int) -> list[int]:
     return [min(chunk_values, nvalues - i * chunk_values) for i in range(nchunks)]
 
 
+def refuse_chunks(layer: Layer) -> None:
+    """Refuse any chunk of a layer that is all in its params.
+
+    Raises:
+        CodecError: CHK-3.
+    """
+    if layer.chunks:
+        message = f"{len(layer.chunks)} chunks, codec {layer.codec} has none"
+        raise CodecError(message, rule="CHK-3", where=f"layer {layer.name}")
+
+
 def allocate_values(layer: Layer, dtype: DType) -> np.ndarray:
     """Return uninitialised room for a layer's values.
 

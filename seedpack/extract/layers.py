@@ -18,7 +18,8 @@ import numpy as np
 
 from seedpack import limits
 from seedpack.codecs import encode_tensor, make_decoder
-from seedpack.codecs.registry import FALLBACK_ID
+from seedpack.codecs.const import is_constant
+from seedpack.codecs.registry import CONSTANT_ID, FALLBACK_ID, LOSSLESS_IDS
 from seedpack.codecs.tensors import tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import Chunk, Layer
@@ -98,7 +99,7 @@ def encode_layer(tensor: NamedTensor, coding: Coding, storage: Storage) -> Encod
         shape=list(tensor.shape),
     )
     decoded = _decode(layer, encoded.chunks, tensor.dtype, coding.base)
-    if encoded is not choice and encoded.codec == FALLBACK_ID and decoded.tobytes() != tensor.data:
+    if encoded is not choice and encoded.codec in LOSSLESS_IDS and decoded.tobytes() != tensor.data:
         raise ExtractError(
             "does not decode to itself",
             rule="EXT-14",
@@ -121,7 +122,9 @@ def _encode(tensor: NamedTensor, choice: Choice, storage: Storage) -> tuple[Enco
     values = np.frombuffer(tensor.data, tensor.dtype.storage)  # (n,)
     finite = all_finite(values, tensor.dtype)
     is_matrix = tensor.dtype.kind == "float" and len(tensor.shape) >= _MIN_LOSSY_DIMS
-    if not is_matrix or not finite:
+    if values.size and is_constant(values):
+        choice = Choice(CONSTANT_ID)  # EXT-20
+    elif not is_matrix or not finite:
         choice = Choice(FALLBACK_ID)
     encoded = encode_tensor(
         choice.codec,

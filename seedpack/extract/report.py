@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seedpack.codecs.registry import CONSTANT_ID
+
 if TYPE_CHECKING:
     from seedpack.frameworks import LeftOut
 
@@ -65,5 +67,6 @@ class ExtractReport:
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
-        """Names of the layers that the chosen codec did not take (EXT-13)."""
-        return tuple(layer.name for layer in self.layers if layer.codec != self.codec)
+        """Names of the layers that the chosen codec did not take (EXT-13), const aside (EXT-20)."""
+        own = {self.codec, CONSTANT_ID}
+        return tuple(layer.name for layer in self.layers if layer.codec not in own)

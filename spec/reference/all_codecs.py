@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from spec.reference.seed_codecs import CODECS as FIRST
     from spec.reference.seed_codecs import Map
     from spec.reference.seed_delta import decode_delta
+    from spec.reference.seed_family import FAMILY
     from spec.reference.seed_hash import decode_hash
 else:  # found however this file is loaded: as a part of a program, a module, or by its path
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from seed_codecs import CODECS as FIRST
     from seed_codecs import Map
     from seed_delta import decode_delta
+    from seed_family import FAMILY
     from seed_hash import decode_hash
 
-CODECS: Map = {**FIRST, "delta": decode_delta, "hash": decode_hash}
+CODECS: Map = {**FIRST, **FAMILY, "delta": decode_delta, "hash": decode_hash}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from seedpack.codecs import encode_tensor, get_codec
+from seedpack.codecs import encode_tensor, get_codec, init
 from seedpack.container.manifest import Chunk, Layer
 from seedpack.dtypes import DTYPES
 from seedpack.errors import CodecError
@@ -40,6 +40,16 @@ def gaussian(dtype, n, *, seed=0):
     if dtype.kind == "float" and dtype.itemsize > 1:
         return values.astype(dtype.storage)
     return (values * 100).astype(np.int8).astype(dtype.storage)
+
+
+def liked_by(codec_id, n=100):
+    """Return n float32 values that a codec does not leave to raw."""
+    dtype = DTYPES["float32"]
+    if codec_id == "const":
+        return np.ones(n, dtype.storage)
+    if codec_id == "init":
+        return init.make_values(5, 0.25, n, dtype)
+    return gaussian(dtype, n)
 
 
 def layer_for(encoded, dtype, shape, **changes):

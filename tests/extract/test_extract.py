@@ -27,6 +27,7 @@ from seedpack.seed.repair import repair_seed
 from seedpack.seed.tensors import decode_layers
 from seedpack.seed.verify import verify_seed
 from tests.builders import CREATED, NOW, make_claim, make_key, trusting
+from tests.codecs.laws import gaussian
 from tests.frameworks.models import write_safetensors_by_hand
 from tests.limits import UNMEASURED
 
@@ -142,7 +143,7 @@ def test_EXT_13_lossy_codec_takes_finite_float_matrices_only(model, arrays, tmp_
     report = make(model, tmp_path / "m.seed", codec="q8")
     codecs = {layer.name: layer.codec for layer in report.layers}
     assert codecs["matrix"] == "q8"
-    assert {codecs[name] for name in ("vector", "count", "mask", "empty", "nan")} == {"raw"}
+    assert {codecs[name] for name in ("vector", "mask", "empty", "nan")} == {"raw"}
     assert set(report.fallbacks) == {name for name, codec in codecs.items() if codec == "raw"}
     found = decoded(tmp_path / "m.seed")
     assert found["nan"].tobytes() == bad.tobytes()
@@ -154,6 +155,30 @@ def test_EXT_13_lossy_codec_takes_finite_float_matrices_only(model, arrays, tmp_
         assert verify_seed(seed, decode=True).is_whole
     assert finite.pop("nan") is False
     assert all(finite.values())
+
+
+@pytest.mark.spec("EXT-20")
+@pytest.mark.parametrize("codec", ["ecq", "init", "q8", "raw"])
+def test_EXT_20_constant_tensors_take_no_chunk_whatever_the_codec(codec, tmp_path):
+    arrays = {
+        "bias": np.zeros(768, np.float32),
+        "norm": np.ones(768, np.float16),
+        "table": np.full((12, 12), 3.5, np.float32),
+        "nan": np.full(9, np.nan, np.float32),
+        "scalar": np.array(7, np.int64),
+        "mask": np.ones((3, 3), np.bool_),
+    }
+    safetensors.numpy.save_file(
+        {**arrays, "w": gaussian(DTYPES["float32"], 960).reshape(30, 32)}, tmp_path / "m"
+    )
+    report = make(
+        (tmp_path / "m").rename(tmp_path / "m.safetensors"), tmp_path / "m.seed", codec=codec
+    )
+    assert {layer.name for layer in report.layers if layer.codec == "const"} == arrays.keys()
+    assert sum(layer.stored_nbytes for layer in report.layers if layer.name != "w") == 0
+    assert set(report.fallbacks) <= {"w"}
+    found = decoded(tmp_path / "m.seed")
+    assert all(found[name].tobytes() == array.tobytes() for name, array in arrays.items())
 
 
 @given(st.data())

@@ -23,6 +23,8 @@ class CodecId(StrEnum):
     RAW = "raw"
     Q8 = "q8"
     ECQ = "ecq"
+    CONST = "const"
+    INIT = "init"
 
 
 class DigestId(StrEnum):
@@ -54,7 +56,8 @@ def extract(
         typer.Option(
             "--codec",
             help="raw: lossless. q8: 8-bit groups, about 4x smaller than float32. "
-            "ecq: entropy-coded grid, about 7x, or any size. Vectors stay raw.",
+            "ecq: entropy-coded grid, about 7x, or any size. init: values of seedpack's own "
+            "random numbers, exact. Vectors stay raw, constant tensors are const with any.",
             show_default="raw; with --ratio or --max-bytes: ecq",
         ),
     ] = None,

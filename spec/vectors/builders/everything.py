@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from . import (
     architecture,
     attachments,
+    codec_const_init,
     codec_delta,
     codec_ecq,
     codec_hash,
@@ -43,6 +44,7 @@ AREAS = (
     codec_ecq,
     codec_hash,
     codec_q8,
+    codec_const_init,
     codec_delta,
     attachments,
     architecture,
