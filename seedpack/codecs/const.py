@@ -21,7 +21,7 @@ _LOOK: Final = 64  # values compared first: hardly any other tensor begins so
 
 
 class ConstCodec:
-    """Lossless; declines values of which two differ in a bit."""
+    """Lossless (COD-CON-3); declines values of which two differ in a bit."""
 
     id: Final = "const"
 
