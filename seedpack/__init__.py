@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from seedpack.crypto.keys import Algorithm, PublicKey, generate_private_key
     from seedpack.errors import SeedError
     from seedpack.extract import extract as extract_seed
+    from seedpack.frameworks.lazy_models import load_model
+    from seedpack.seed.lazy import LazyTensors
     from seedpack.seed.opening import Seed, open_seed, open_unverified
     from seedpack.seed.partial import merge_seeds, split_seed
     from seedpack.seed.repair import repair_seed
@@ -28,6 +30,7 @@ __version__: Final = "0.1.0"
 # of the same name as soon as they are imported; hence `extract_seed` and `assemble_seed`.
 _HOMES: Final = {
     "Algorithm": "seedpack.crypto.keys:Algorithm",
+    "LazyTensors": "seedpack.seed.lazy:LazyTensors",
     "PublicKey": "seedpack.crypto.keys:PublicKey",
     "Seed": "seedpack.seed.opening:Seed",
     "SeedError": "seedpack.errors:SeedError",
@@ -35,6 +38,7 @@ _HOMES: Final = {
     "assemble_seed": "seedpack.assemble:assemble",
     "extract_seed": "seedpack.extract:extract",
     "generate_private_key": "seedpack.crypto.keys:generate_private_key",
+    "load_model": "seedpack.frameworks.lazy_models:load_model",
     "load_trust_store": "seedpack.trust.storefile:load_trust_store",
     "merge_seeds": "seedpack.seed.partial:merge_seeds",
     "open_seed": "seedpack.seed.opening:open_seed",
@@ -47,6 +51,7 @@ _HOMES: Final = {
 
 __all__ = [
     "Algorithm",
+    "LazyTensors",
     "PublicKey",
     "Seed",
     "SeedError",
@@ -55,6 +60,7 @@ __all__ = [
     "assemble_seed",
     "extract_seed",
     "generate_private_key",
+    "load_model",
     "load_trust_store",
     "merge_seeds",
     "open_seed",

@@ -12,7 +12,7 @@ from seedpack.frameworks import NamedTensor, TensorInfo
 from seedpack.frameworks.attachments import is_reserved
 from seedpack.frameworks.configs import find_pointer_in_file
 from seedpack.frameworks.safetensors_writer import write_safetensors
-from seedpack.seed.opening import Seed
+from seedpack.seed.opening import check_vouched
 from seedpack.seed.tensors import check_base, decode_layers
 
 if TYPE_CHECKING:
@@ -78,13 +78,7 @@ def assemble(  # noqa: PLR0913 -- each is an option of the command
         StoreError: OUT.
         ValueError: No layer matches.
     """
-    if not isinstance(seed, Seed) and not insecure:
-        raise AssemblyError(
-            "nobody whom you trust vouches for this seed",
-            rule="ASM-3",
-            where=str(seed.file.path),
-            hint="verify it against a trust store or a public key first",
-        )
+    check_vouched(seed, insecure=insecure)
     check_base(seed.manifest, (layer for layer, _ in seed.layers(layers)), base)
     weights = _Weights(seed, layers, base, progress)
     architecture = seed.manifest.architecture

@@ -15,7 +15,7 @@ import re
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from seedpack.dtypes import DTYPES
 from seedpack.errors import AssemblyError
@@ -101,8 +101,12 @@ def build_module(factory: Factory, source: ModelSource | Weights) -> torch.nn.Mo
     return module.eval()
 
 
-def make_module(factory: Factory) -> torch.nn.Module:
+def make_module(factory: Factory, *, empty: bool = False) -> torch.nn.Module:
     """Call ``factory``.
+
+    Args:
+        factory: The user's.
+        empty: Parameters may be on the meta device: the caller fills them.
 
     Raises:
         AssemblyError: ASM-5.
@@ -116,7 +120,7 @@ def make_module(factory: Factory) -> torch.nn.Module:
         raise _no_factory(f"failed: {_describe(error)}", name) from error
     if not isinstance(module, module_class):
         raise _no_factory(f"returned a {type(module).__name__}, no torch.nn.Module", name)
-    if any(tensor.is_meta for tensor in _state(module).values()):
+    if not empty and any(tensor.is_meta for tensor in state_of(module).values()):
         raise _no_factory("returned a module without values, on the meta device", name)
     return module
 
@@ -129,7 +133,7 @@ def check_module(module: torch.nn.Module, infos: Sequence[TensorInfo]) -> None:
     Raises:
         AssemblyError: ASM-1.
     """
-    state = _state(module)
+    state = state_of(module)
     for info in infos:
         if info.name not in state:
             raise _mismatch("the module has no such parameter or buffer", info.name)
@@ -140,9 +144,8 @@ def check_module(module: torch.nn.Module, infos: Sequence[TensorInfo]) -> None:
         kind = _kind(target)
         if kind != info.dtype.kind:
             raise _mismatch(f"holds {info.dtype.name}, the module has {target.dtype}", info.name)
-    given = {_place(state[info.name]) for info in infos}
-    names = {info.name for info in infos}
-    missing = [n for n, t in state.items() if n not in names and _place(t) not in given]
+    given = {id(state[info.name]) for info in infos}  # tied names have one object
+    missing = [name for name, tensor in state.items() if id(tensor) not in given]
     if missing:
         raise _mismatch(f"no tensor for it, nor for {len(missing) - 1} more", missing[0])
 
@@ -153,14 +156,15 @@ def fill_module(module: torch.nn.Module, tensors: Iterable[NamedTensor]) -> None
     Raises:
         AssemblyError: ASM-1, tied parameters were given different values.
     """
-    state = _state(module)
-    filled: set[tuple[Any, ...]] = set()
+    torch, state = import_torch(), state_of(module)
+    filled: set[int] = set()
     for tensor in tensors:
         target = state[tensor.name]
         values = tensor_from_bytes(tensor.dtype, tensor.shape, tensor.data).to(target.dtype)
-        if _place(target) not in filled:
-            target.copy_(values)  # a state dict's tensors are detached views of the module's
-            filled.add(_place(target))
+        if id(target) not in filled:
+            with torch.no_grad():
+                target.copy_(values)
+            filled.add(id(target))
         elif bytes_of(target) != bytes_of(values):
             raise _mismatch("tied to another parameter, and given other values", tensor.name)
 
@@ -182,23 +186,16 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return parameters and lasting buffers by name, tied ones by each of their names."""
+def state_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return parameters and lasting buffers themselves, tied ones by each of their names."""
     torch = import_torch()
-    state = module.state_dict()
+    state = module.state_dict(keep_vars=True)
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
 def _kind(tensor: torch.Tensor) -> str | None:
     dtype = DTYPES.get(str(tensor.dtype).removeprefix("torch."))
     return dtype.kind if dtype else None
-
-
-def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
-    """Return what two names of one tensor share."""
-    if not tensor.numel():
-        return (id(tensor),)
-    return tensor.device, tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
 def _describe(error: BaseException) -> str:

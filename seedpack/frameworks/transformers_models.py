@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from seedpack.errors import AssemblyError
@@ -96,6 +97,45 @@ def check_assembly(architecture: Architecture, infos: Sequence[TensorInfo]) -> t
     return tuple(sorted(loaded.unexpected_keys))
 
 
+def build_empty(architecture: Architecture) -> Any:  # noqa: ANN401 -- a model
+    """Return the model of ``architecture`` with parameters on the meta device, buffers filled.
+
+    Raises:
+        AssemblyError: ASM-2.
+        ExtractError: EXT-12.
+    """
+    config = _checked_config(architecture)
+    with isolated(), parameters_on_meta():
+        model = _build(architecture, config, to_run=True)
+        model.tie_weights()
+    return model
+
+
+@contextlib.contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Let modules that this thread builds keep no memory for parameters; buffers stay real.
+
+    A meta device would empty the buffers, too: those that are computed, never saved.
+    """
+    torch = import_torch()
+    register = torch.nn.Module.register_parameter
+    thread = threading.get_ident()
+
+    def register_empty(module: Any, name: str, parameter: Any) -> None:  # noqa: ANN401 -- torch's
+        if parameter is not None and threading.get_ident() == thread and not parameter.is_meta:
+            kept = vars(parameter)
+            needs_grad = parameter.requires_grad
+            parameter = type(parameter)(parameter.to("meta"), requires_grad=needs_grad)
+            vars(parameter).update(kept)
+        register(module, name, parameter)
+
+    torch.nn.Module.register_parameter = register_empty
+    try:
+        yield
+    finally:
+        torch.nn.Module.register_parameter = register
+
+
 def _checked_config(architecture: Architecture) -> dict[str, Any]:
     """Return the config once nothing in it points outside of transformers."""
     config: dict[str, Any] = json.loads(architecture.config)  # plain: ARC-2, ARC-3
@@ -139,13 +179,14 @@ def _check_counts(config: dict[str, Any]) -> None:
             raise AssemblyError(f"{key[:80]!a} is {value}", rule="ASM-1", where="config.json")
 
 
-def _build(architecture: Architecture, config: dict[str, Any]) -> Any:  # noqa: ANN401 -- a model
+def _build(architecture: Architecture, config: dict[str, Any], *, to_run: bool = False) -> Any:  # noqa: ANN401 -- a model
     torch, transformers = import_torch(), import_transformers()
     try:
         settings = transformers.CONFIG_MAPPING[architecture.model_type].from_dict(config)
-        # Which kernels compute attention changes no parameter; eager needs no other package.
-        settings._attn_implementation = "eager"  # noqa: SLF001 -- has no public setter
-        with torch.device("meta"):
+        if not to_run:
+            # Which kernels compute attention changes no parameter; eager needs no other package.
+            settings._attn_implementation = "eager"  # noqa: SLF001 -- has no public setter
+        with torch.device("cpu" if to_run else "meta"):
             return getattr(transformers, architecture.class_name)(settings)
     except (*_BUILD_ERRORS, _strict_dataclass_error()) as error:
         raise AssemblyError(

@@ -23,6 +23,7 @@ from seedpack.container.manifest import decode_manifest
 from seedpack.container.payload import place_chunks
 from seedpack.container.preamble import VERSION
 from seedpack.container.rules import validate_manifest
+from seedpack.errors import AssemblyError
 from seedpack.files import InputFile
 from seedpack.seed.contents import Contents
 from seedpack.seed.header import read_header
@@ -121,6 +122,25 @@ def open_unverified(
     except BaseException:
         file.close()
         raise
+
+
+def check_vouched(contents: Contents, *, insecure: bool) -> None:
+    """Refuse to rebuild a model from contents that nobody vouches for (ASM-3).
+
+    Args:
+        contents: Open.
+        insecure: The user asked for exactly that.
+
+    Raises:
+        AssemblyError: ASM-3.
+    """
+    if not isinstance(contents, Seed) and not insecure:
+        raise AssemblyError(
+            "nobody whom you trust vouches for this seed",
+            rule="ASM-3",
+            where=str(contents.file.path),
+            hint="verify it against a trust store or a public key first",
+        )
 
 
 def _read_manifest(header: RawHeader) -> tuple[Manifest, list[PlacedChunk]]:

@@ -139,6 +139,25 @@ def decode_layer(
     return _checked(seed, layer, decoder.finish(), threads=1)
 
 
+def decode_alone(
+    seed: Contents,
+    layer: Layer,
+    chunks: list[PlacedChunk],
+    base: BaseTensors | None = None,
+) -> Tensor:
+    """Return one tensor, a large one by all cores; ``base`` has passed ``check_base``.
+
+    Raises:
+        As ``decode_layers``.
+    """
+    with ThreadPoolExecutor(thread_count()) as pool:
+        try:
+            array = _start_layer(seed, layer, chunks, base, pool)()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return Tensor(layer.name, DTYPES[layer.dtype], array)
+
+
 def _start_layer(
     seed: Contents,
     layer: Layer,
