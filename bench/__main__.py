@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import access, lossless, throughput, verification
+from bench import access, bfloat16, lossless, throughput, verification
 from bench.materials import make_materials
 from bench.measure import child_environment
 from bench.table import MIB, print_rows, print_title
@@ -44,6 +44,9 @@ def main() -> int:
             "verify": lambda: verification.measure(materials, environment),
             "sign and read": lambda: access.measure(materials, environment),
             "lossless: MiniLM-L6 in float32": lambda: lossless.measure(environment),
+            "lossless: MiniLM-L6 in bfloat16": lambda: bfloat16.measure(
+                lossless.default_model() / "model.safetensors", environment
+            ),
             "for information": lambda: throughput.measure(materials, environment),
         }
         rows = []

@@ -41,7 +41,7 @@ class RawCodec:
         """Return the stored form; raw takes everything."""
         chunk_values = chunk_raw_nbytes // dtype.itemsize
         chunks = [
-            _encode_chunk(values[start : start + chunk_values], dtype)
+            encode_values(values[start : start + chunk_values], dtype)
             for start in range(0, values.size, chunk_values)
         ]
         return Encoded(self.id, {"chunk_values": chunk_values}, chunks)
@@ -63,7 +63,7 @@ class RawDecoder:
         self._chunk_values = params["chunk_values"]
         counts = chunk_counts(layer, dtype, self._chunk_values)
         for index, (chunk, count) in enumerate(zip(layer.chunks, counts, strict=True)):
-            _check_stored_size(chunk.stored_nbytes, count, dtype, f"layer {layer.name}[{index}]")
+            check_stored_size(chunk.stored_nbytes, count, dtype, f"layer {layer.name}[{index}]")
         self._layer = layer
         self._dtype = dtype
         self._values = allocate_values(layer, dtype)
@@ -73,14 +73,7 @@ class RawDecoder:
         start = index * self._chunk_values
         out = self._values[start : start + self._chunk_values]
         where = f"layer {self._layer.name}[{index}]"
-        _check_stored_size(len(stored), out.size, self._dtype, where)
-        if len(stored) == out.nbytes:
-            out.view(np.uint8)[...] = np.frombuffer(stored, np.uint8)
-            may_be_infinite = True
-        else:
-            planes = _decode_planes(stored, out.size, self._dtype, where)
-            merge_planes(planes, out, self._dtype)
-            may_be_infinite = _may_be_infinite(planes, self._dtype)
+        may_be_infinite = decode_values(stored, out, self._dtype, where)
         if self._layer.finite and may_be_infinite:
             check_finite(out, self._dtype, where)
         if self._dtype.kind == "bool" and int(out.max()) > 1:
@@ -91,11 +84,27 @@ class RawDecoder:
         return self._values
 
 
-def _encode_chunk(values: np.ndarray, dtype: DType) -> bytes:
+def encode_values(values: np.ndarray, dtype: DType) -> bytes:
+    """Return the stored chunk of ``values`` (v,), v >= 1."""
     planes = [_encode_plane(raw) for raw in split_planes(values, dtype)]
     lengths = struct.pack(f"<{len(planes)}I", *map(len, planes))
     stored = b"".join((lengths, *planes))
     return stored if len(stored) < values.nbytes else values.tobytes()
+
+
+def decode_values(stored: memoryview, out: np.ndarray, dtype: DType, where: str) -> bool:
+    """Decode one chunk into ``out``; return whether a value may be infinite or NaN.
+
+    Raises:
+        CodecError: COD-RAW-2, COD-RAW-3 or ZST.
+    """
+    check_stored_size(len(stored), out.size, dtype, where)
+    if len(stored) == out.nbytes:
+        out.view(np.uint8)[...] = np.frombuffer(stored, np.uint8)
+        return True
+    planes = _decode_planes(stored, out.size, dtype, where)
+    merge_planes(planes, out, dtype)
+    return _may_be_infinite(planes, dtype)
 
 
 def _encode_plane(raw: bytes) -> bytes:
@@ -103,7 +112,7 @@ def _encode_plane(raw: bytes) -> bytes:
     return stored if len(stored) <= len(raw) - len(raw) // _WORTH_DIVISOR else raw
 
 
-def _check_stored_size(stored_nbytes: int, nvalues: int, dtype: DType, where: str) -> None:
+def check_stored_size(stored_nbytes: int, nvalues: int, dtype: DType, where: str) -> None:
     """Refuse a chunk that is longer than verbatim, or too short for any planes (COD-RAW-2)."""
     nplanes = len(plane_sizes(dtype, nvalues))
     smallest = nplanes * (_LENGTH_NBYTES + 1)

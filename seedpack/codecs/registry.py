@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seedpack.dtypes import DType
 
 _MODULES: Final = {
+    "bf16": "seedpack.codecs.bf16",
     "const": "seedpack.codecs.const",
     "delta": "seedpack.codecs.delta",
     "ecq": "seedpack.codecs.ecq",

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spec.reference.seed_codecs import DTYPES, Map, fits, require, round_to
+    from spec.reference.seed_codecs import DTYPES, Map, counts, decode_raw, fits, require, round_to
 else:  # found however this file is loaded: as a part of a program, a module, or by its path
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from seed_codecs import DTYPES, fits, require, round_to
+    from seed_codecs import DTYPES, counts, decode_raw, fits, require, round_to
 
 MASK = (1 << 64) - 1
 
@@ -60,4 +60,17 @@ def decode_init(layer: Map, chunks: list[bytes]) -> bytes:
     return b"".join(round_to(dtype, single((w - (1 << 23)) / (1 << 23) * scale)) for w in drawn)
 
 
-FAMILY: Map = {"const": decode_const, "init": decode_init}
+def decode_bf16(layer: Map, chunks: list[bytes]) -> bytes:
+    """Step 7: decode the codec `bf16`."""
+    params, dtype = layer["params"], layer["dtype"]
+    require(dtype in {"float16", "float32"} and layer["finite"], "COD-BF16-1")
+    require(fits(params, {"chunk_values": int}) and params["chunk_values"] >= 1, "COD-BF16-2")
+    counts(layer, chunks)
+    stored = decode_raw(layer | {"dtype": "bfloat16"}, chunks)
+    words = [int.from_bytes(stored[at : at + 2], "little") for at in range(0, len(stored), 2)]
+    require(all(w & 0x7F80 != 0x7F80 for w in words), "LAY-7", "SP400")
+    values = (struct.unpack("<f", struct.pack("<HH", 0, w))[0] for w in words)
+    return b"".join(round_to(dtype, value) for value in values)
+
+
+FAMILY: Map = {"bf16": decode_bf16, "const": decode_const, "init": decode_init}

@@ -110,7 +110,12 @@ def _within_q8(x, y, dtype, _):
     _within(x, y, scale / 2, dtype)
 
 
-BOUNDS = {"ecq": _within_ecq, "q8": _within_q8}
+def _within_bf16(x, y, dtype, _):
+    assert (np.abs(x - y) <= np.maximum(np.abs(x) * 2.0**-8, 2.0**-134)).all()
+    assert dtype.name != "bfloat16"
+
+
+BOUNDS = {"bf16": _within_bf16, "ecq": _within_ecq, "q8": _within_q8}
 
 
 @EACH_CODEC

@@ -22,6 +22,7 @@ class CodecId(StrEnum):
 
     RAW = "raw"
     Q8 = "q8"
+    BF16 = "bf16"
     ECQ = "ecq"
     CONST = "const"
     INIT = "init"
@@ -55,7 +56,7 @@ def extract(
         CodecId | None,
         typer.Option(
             "--codec",
-            help="raw: lossless. q8: 8-bit groups, about 4x smaller than float32. "
+            help="raw: lossless. bf16: rounded, 3x. q8: 8-bit groups, 4x smaller than float32. "
             "ecq: entropy-coded grid, about 7x, or any size. init: values of seedpack's own "
             "random numbers, exact. Vectors stay raw, constant tensors are const with any.",
             show_default="raw; with --ratio or --max-bytes: ecq",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from . import (
     architecture,
     attachments,
+    codec_bf16,
     codec_const_init,
     codec_delta,
     codec_ecq,
@@ -44,6 +45,7 @@ AREAS = (
     codec_ecq,
     codec_hash,
     codec_q8,
+    codec_bf16,
     codec_const_init,
     codec_delta,
     attachments,
