@@ -30,6 +30,7 @@ _MODULES: Final = {
     "init": "seedpack.codecs.init",
     "q8": "seedpack.codecs.q8",
     "raw": "seedpack.codecs.raw",
+    "tcq": "seedpack.codecs.tcq",
 }
 CODEC_IDS: Final = frozenset(_MODULES)
 BASED_IDS: Final = frozenset({"delta"})  # need a base to decode (spec/delta.md)

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedpack.codecs.rans import CodeTable, Layout, decode_lanes, encode_lanes, longest_tail
+from seedpack.codecs.rans import (
+    CodeTable,
+    Layout,
+    OneTable,
+    decode_lanes,
+    encode_lanes,
+    longest_tail,
+)
 from seedpack.errors import CodecError
 
 RULES = {f"COD-RANS-{n}" for n in range(3, 6)}
@@ -59,7 +66,7 @@ def decode(stored, table, nvalues, layout):
     meanings = table.spread(np.arange(table.frequencies.size, dtype=np.uint16))
     out = np.empty(nvalues, np.uint16)
     view = memoryview(stored)
-    used = decode_lanes(view, table, layout, meanings=meanings, out=out, where="w")
+    used = decode_lanes(view, OneTable(table), layout, meanings=meanings, out=out, where="w")
     return out.tolist(), used
 
 

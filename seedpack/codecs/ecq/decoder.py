@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from seedpack.codecs.ecq.grid import ESCAPE, escape_word, read_coding
-from seedpack.codecs.rans import decode_lanes
-from seedpack.codecs.rans.layouts import STATE_NBYTES, WORD_NBYTES
-from seedpack.codecs.values import allocate_values, check_finite, chunk_counts
+from seedpack.codecs.ecq.grid import read_coding
+from seedpack.codecs.rans import OneTable, decode_lanes
+from seedpack.codecs.streams import DTYPE_NAMES, ESCAPE, check_size, place_escapes
+from seedpack.codecs.values import allocate_values, chunk_counts
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
-    from seedpack.codecs.rans import Layout
+    import numpy as np
+
     from seedpack.container.manifest import Layer
     from seedpack.dtypes import DType
-
-DTYPE_NAMES: Final = frozenset({"bfloat16", "float16", "float32"})
 
 
 class EcqDecoder:
@@ -32,12 +29,13 @@ class EcqDecoder:
         self._chunk_values, self._layout, grid = read_coding(layer, where)
         if not grid.is_finite(dtype):
             raise CodecError("level that is not finite", rule="COD-ECQ-4", where=where)
+        self._dtype = dtype
         counts = chunk_counts(layer, dtype, self._chunk_values)
         for index, (chunk, count) in enumerate(zip(layer.chunks, counts, strict=True)):
-            _check_size(chunk.stored_nbytes, count, self._layout, dtype, f"{where}[{index}]")
+            self._check_size(chunk.stored_nbytes, count, f"{where}[{index}]")
         self._layer = layer
-        self._dtype = dtype
-        self._table = grid.table
+        self._coder = OneTable(grid.table)  # without state, so free to share among threads
+        self._has_escapes = bool(grid.table.frequencies[ESCAPE])
         self._meanings = grid.table.spread(grid.words(dtype))
         self._values = allocate_values(layer, dtype)
 
@@ -46,33 +44,24 @@ class EcqDecoder:
         start = index * self._chunk_values
         out = self._values[start : start + self._chunk_values]
         where = f"layer {self._layer.name}[{index}]"
-        _check_size(len(stored), out.size, self._layout, self._dtype, where)
+        self._check_size(len(stored), out.size, where)
         words = out.view(self._meanings.dtype)
         stream_nbytes = decode_lanes(
-            stored, self._table, self._layout, meanings=self._meanings, out=words, where=where
+            stored, self._coder, self._layout, meanings=self._meanings, out=words, where=where
         )
-        self._place_escapes(stored[stream_nbytes:], words, where)
+        place_escapes(
+            stored[stream_nbytes:],
+            words,
+            self._dtype,
+            has_escapes=self._has_escapes,
+            rule="COD-ECQ-6",
+            where=where,
+        )
 
     def finish(self) -> np.ndarray:
         """Return the values."""
         return self._values
 
-    def _place_escapes(self, stored: memoryview, words: np.ndarray, where: str) -> None:
-        """Put the verbatim values where the stream escaped."""
-        has_escapes = self._table.frequencies[ESCAPE] > 0
-        escaped = np.flatnonzero(words == escape_word(self._dtype)) if has_escapes else ()
-        if len(stored) != len(escaped) * self._dtype.itemsize:
-            message = f"{len(stored)} bytes for {len(escaped)} escaped values"
-            raise CodecError(message, rule="COD-ECQ-6", where=where)
-        if len(escaped):
-            verbatim = np.frombuffer(stored, self._dtype.storage)
-            check_finite(verbatim, self._dtype, where)
-            words[escaped] = verbatim.view(words.dtype)
-
-
-def _check_size(stored_nbytes: int, nvalues: int, layout: Layout, dtype: DType, where: str) -> None:
-    """Refuse a chunk too short for its lanes, or longer than all values escaped (COD-ECQ-5)."""
-    smallest = STATE_NBYTES * layout.lanes(nvalues)
-    if not smallest <= stored_nbytes <= smallest + (WORD_NBYTES + dtype.itemsize) * nvalues:
-        message = f"chunk of {stored_nbytes} bytes for {nvalues} values"
-        raise CodecError(message, rule="COD-ECQ-5", where=where)
+    def _check_size(self, stored_nbytes: int, nvalues: int, where: str) -> None:
+        layout, dtype = self._layout, self._dtype
+        check_size(stored_nbytes, nvalues, layout, dtype, rule="COD-ECQ-5", where=where)

@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from seedpack.codecs.floats import store_float32
 from seedpack.codecs.rans import CodeTable, Layout
-from seedpack.codecs.values import all_finite
+from seedpack.codecs.streams import ESCAPE, are_finite, is_step, level_words
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
     from seedpack.container.manifest import Layer, Params
     from seedpack.dtypes import DType
 
-ESCAPE: Final = 0  # symbol
 MAX_LEVEL: Final = 1 << 23  # COD-ECQ-4: exact in float32
 
 _STEP: Final = struct.Struct("<f")
 _LOWEST: Final = struct.Struct("<i")
-_MIN_STEP: Final = 2.0**-126  # the smallest normal float32: no product is subnormal
-_MAX_STEP: Final = (2 - 2.0**-23) * 2.0**127  # the largest float32
 
 
 class Grid(NamedTuple):
@@ -42,34 +38,13 @@ class Grid(NamedTuple):
         return symbols
 
     def words(self, dtype: DType) -> np.ndarray:
-        """Return the bits of what each symbol decodes to; a NaN's for the escape.
-
-        The product of a level (24 bits) and the step is rounded once, to nearest even.
-        """
+        """Return the bits of what each symbol decodes to; a NaN's for the escape."""
         levels = np.arange(self.lowest - 1, self.lowest - 1 + self.table.frequencies.size)
-        values = np.empty(levels.size, dtype.storage)
-        with np.errstate(over="ignore"):  # is_finite shows it
-            products = levels.astype(np.float32) * np.float32(self.step)
-        store_float32(products, values, dtype)
-        words = values.view(f"<u{dtype.itemsize}")
-        words[ESCAPE] = escape_word(dtype)
-        return words
+        return level_words(levels, self.step, dtype)
 
     def is_finite(self, dtype: DType) -> bool:
         """Return whether all levels that occur decode to finite values."""
-        occurs = self.table.frequencies > 0
-        occurs[ESCAPE] = False
-        return all_finite(self.words(dtype)[occurs].view(dtype.storage), dtype)
-
-
-def escape_word(dtype: DType) -> int:
-    """Return a NaN's bits, which no level decodes to."""
-    return (1 << (8 * dtype.itemsize - 1)) - 1
-
-
-def is_step(step: float) -> bool:
-    """Return whether ``step`` is a positive normal float32."""
-    return _MIN_STEP <= step <= _MAX_STEP and float(np.float32(step)) == step
+        return are_finite(self.words(dtype), self.table.frequencies, dtype)
 
 
 def are_levels(lowest: int, nlevels: int) -> bool:

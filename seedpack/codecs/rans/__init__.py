@@ -18,9 +18,20 @@ Source: Duda, arXiv:1311.2540 (2013); lanes after Giesen, arXiv:1402.3392 (2014)
 
 from __future__ import annotations
 
-from seedpack.codecs.rans.decoding import decode_lanes
+from seedpack.codecs.rans.decoding import OneTable, decode_lanes
 from seedpack.codecs.rans.encoding import encode_lanes, longest_tail
 from seedpack.codecs.rans.layouts import Layout
+from seedpack.codecs.rans.switching import Automaton, JointTable, SwitchedTables
 from seedpack.codecs.rans.tables import CodeTable
 
-__all__ = ["CodeTable", "Layout", "decode_lanes", "encode_lanes", "longest_tail"]
+__all__ = [
+    "Automaton",
+    "CodeTable",
+    "JointTable",
+    "Layout",
+    "OneTable",
+    "SwitchedTables",
+    "decode_lanes",
+    "encode_lanes",
+    "longest_tail",
+]

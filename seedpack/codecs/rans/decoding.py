@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -23,15 +23,30 @@ if TYPE_CHECKING:
     from seedpack.codecs.rans.tables import CodeTable
 
 # As arrays: numpy would convert a Python integer anew in each of a million calls.
-_SLOT_MASK: Final = np.array(TOTAL - 1)
-_PRECISION: Final = np.array(PRECISION_BITS)
+SLOT_MASK: Final = np.array(TOTAL - 1)
+PRECISION: Final = np.array(PRECISION_BITS)
 _LOWEST_STATE: Final = np.array(LOWEST_STATE)
 _WORD: Final = np.array(WORD_BITS)
 
 
+class RowDecoder(Protocol):
+    """Symbols of whole rows; the lanes of a short row are the first ones."""
+
+    def decode_rows(
+        self, states: np.ndarray, slots: np.ndarray, words: np.ndarray, taken: int
+    ) -> int:
+        """Fill ``slots`` (r, n) from ``states`` (n,); return how many words are then taken.
+
+        More than there are words means that they ran out; what was decoded is then void.
+        """
+
+    def decode_tail(self, states: np.ndarray, slots: np.ndarray) -> None:
+        """Fill ``slots`` (r, n) from ``states`` (n,), which shrink as they should."""
+
+
 def decode_lanes(
     stored: memoryview,
-    table: CodeTable,
+    decoder: RowDecoder,
     layout: Layout,
     *,
     meanings: np.ndarray,
@@ -42,9 +57,9 @@ def decode_lanes(
 
     Args:
         stored: The stream; more may follow it.
-        table: The symbols' frequencies.
+        decoder: What knows the symbols' frequencies; made for this stream.
         layout: Lanes and tail; has been checked.
-        meanings: (4096,), what the symbol of each slot stands for.
+        meanings: (4096 per table,), what the symbol of each slot stands for.
         out: (v,), v >= 1, of the type of ``meanings``.
         where: For refusals.
 
@@ -63,13 +78,13 @@ def decode_lanes(
     body = layout.body_values(out.size)
     taken = 0
     for slots, start, stop in _blocks(0, body, lanes):
-        taken = _decode_rows(states[: slots.shape[1]], slots, table, words, taken)
+        taken = decoder.decode_rows(states[: slots.shape[1]], slots, words, taken)
         if taken > nwords:
             raise CodecError("stream ends too early", rule="COD-RANS-4", where=where)
         meanings.take(slots.reshape(-1), out=out[start:stop], mode="clip")
     states -= LOWEST_STATE
     for slots, start, stop in _blocks(body, out.size, lanes):
-        _decode_tail(states[: slots.shape[1]], slots, table)
+        decoder.decode_tail(states[: slots.shape[1]], slots)
         meanings.take(slots.reshape(-1), out=out[start:stop], mode="clip")
     if states.any():
         raise CodecError("a lane does not end at 0", rule="COD-RANS-5", where=where)
@@ -96,36 +111,54 @@ def _blocks(start: int, end: int, lanes: int) -> Iterator[tuple[np.ndarray, int,
         start = stop
 
 
-def _decode_rows(
-    states: np.ndarray, slots: np.ndarray, table: CodeTable, words: np.ndarray, taken: int
-) -> int:
-    """Fill ``slots`` (r, n) from ``states`` (n,); return how many words are then taken.
+class OneTable:
+    """Rows whose symbols all have the frequencies of one table."""
 
-    More than there are words means that they ran out; what was decoded is then void.
+    def __init__(self, table: CodeTable) -> None:
+        """Take the table."""
+        self._table = table
+
+    def decode_rows(
+        self, states: np.ndarray, slots: np.ndarray, words: np.ndarray, taken: int
+    ) -> int:
+        """See RowDecoder."""
+        table = self._table
+        frequency, offset = np.empty_like(states), np.empty_like(states)
+        is_low = np.empty(states.size, np.bool_)
+        for row in slots:
+            np.bitwise_and(states, SLOT_MASK, row)
+            np.right_shift(states, PRECISION, states)
+            table.slot_frequencies.take(row, None, frequency, "clip")
+            np.multiply(states, frequency, states)
+            table.slot_offsets.take(row, None, offset, "clip")
+            np.add(states, offset, states)
+            taken = take_words(states, is_low, words, taken)
+            if taken > words.size:
+                break
+        return taken
+
+    def decode_tail(self, states: np.ndarray, slots: np.ndarray) -> None:
+        """See RowDecoder."""
+        for row in slots:
+            np.bitwise_and(states, SLOT_MASK, row)
+            np.right_shift(states, PRECISION, states)
+            np.multiply(states, self._table.slot_frequencies.take(row), states)
+            np.add(states, self._table.slot_offsets.take(row), states)
+
+
+def take_words(states: np.ndarray, is_low: np.ndarray, words: np.ndarray, taken: int) -> int:
+    """Give a word to each state below 2^16; return how many words are then taken.
+
+    Args:
+        states: (n,), lifted in place.
+        is_low: (n,) bool, room to work in.
+        words: All words of the stream; where they run out, no state is lifted.
+        taken: Words taken before.
     """
-    frequency, offset = np.empty_like(states), np.empty_like(states)
-    is_low = np.empty(states.size, np.bool_)
-    for row in slots:
-        np.bitwise_and(states, _SLOT_MASK, row)
-        np.right_shift(states, _PRECISION, states)
-        table.slot_frequencies.take(row, None, frequency, "clip")
-        np.multiply(states, frequency, states)
-        table.slot_offsets.take(row, None, offset, "clip")
-        np.add(states, offset, states)
-        np.less(states, _LOWEST_STATE, is_low)
-        (low,) = is_low.nonzero()
-        before, taken = taken, taken + low.size
-        if taken > words.size:
-            return taken
+    np.less(states, _LOWEST_STATE, is_low)
+    (low,) = is_low.nonzero()
+    before, taken = taken, taken + low.size
+    if taken <= words.size:
         wide = np.left_shift(states.take(low), _WORD)
         states[low] = np.bitwise_or(wide, words[before:taken], wide)
     return taken
-
-
-def _decode_tail(states: np.ndarray, slots: np.ndarray, table: CodeTable) -> None:
-    """Fill ``slots`` (r, n) from ``states`` (n,), which shrink as they should."""
-    for row in slots:
-        np.bitwise_and(states, _SLOT_MASK, row)
-        np.right_shift(states, _PRECISION, states)
-        np.multiply(states, table.slot_frequencies.take(row), states)
-        np.add(states, table.slot_offsets.take(row), states)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,14 +19,24 @@ from seedpack.codecs.rans.tables import PRECISION_BITS, TOTAL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from seedpack.codecs.rans.tables import CodeTable
-
 # A state at or above frequency * 2^20 would outgrow 32 bits when it takes the symbol.
 _FULL_BITS: Final = 2 * WORD_BITS - PRECISION_BITS
 _WORD: Final = np.array(WORD_BITS)
 
 
-def encode_lanes(symbols: np.ndarray, table: CodeTable, layout: Layout) -> bytes:
+class Frequencies(Protocol):
+    """What an encoder needs of a table, or of several: two arrays (symbols,)."""
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """How many slots each symbol has."""
+
+    @property
+    def starts(self) -> np.ndarray:
+        """First slot of each symbol, in its own table."""
+
+
+def encode_lanes(symbols: np.ndarray, table: Frequencies, layout: Layout) -> bytes:
     """Return the stream of ``symbols`` (v,), v >= 1.
 
     Args:
@@ -51,7 +61,7 @@ def encode_lanes(symbols: np.ndarray, table: CodeTable, layout: Layout) -> bytes
     return states.astype("<u4").tobytes() + low_bits.astype("<u2").tobytes()
 
 
-def longest_tail(streams: Iterable[np.ndarray], table: CodeTable, lane_values: int) -> int:
+def longest_tail(streams: Iterable[np.ndarray], table: Frequencies, lane_values: int) -> int:
     """Return the most rows that the tail of all ``streams`` of symbols can have.
 
     Each row in the tail saves some of the 16 bits that an encoder's first state wastes, until
@@ -60,7 +70,7 @@ def longest_tail(streams: Iterable[np.ndarray], table: CodeTable, lane_values: i
     return min((_longest_tail(s, table, lane_values) for s in streams), default=0)
 
 
-def _longest_tail(symbols: np.ndarray, table: CodeTable, lane_values: int) -> int:
+def _longest_tail(symbols: np.ndarray, table: Frequencies, lane_values: int) -> int:
     lanes = Layout(lane_values, 0).lanes(symbols.size)
     states = np.zeros(lanes, np.int64)
     for count, push in enumerate(_pushes_backwards(symbols, table, lanes)):
@@ -79,7 +89,7 @@ class _Push(NamedTuple):
     limit: np.ndarray  # states from here on have to give a word away first
 
 
-def _pushes_backwards(symbols: np.ndarray, table: CodeTable, lanes: int) -> Iterator[_Push]:
+def _pushes_backwards(symbols: np.ndarray, table: Frequencies, lanes: int) -> Iterator[_Push]:
     """Yield a push per row, the last first; lanes that a short row lacks are left alone."""
     step = max(BLOCK_VALUES // lanes, 1) * lanes
     for at in reversed(range(0, symbols.size, step)):

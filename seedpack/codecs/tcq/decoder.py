@@ -1,0 +1,71 @@
+"""Stored chunks -> values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seedpack.codecs.rans import SwitchedTables, decode_lanes
+from seedpack.codecs.streams import DTYPE_NAMES, check_size, place_escapes
+from seedpack.codecs.tcq.grid import read_coding
+from seedpack.codecs.tcq.trellis import TRELLIS
+from seedpack.codecs.values import allocate_values, chunk_counts
+from seedpack.errors import CodecError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seedpack.container.manifest import Layer
+    from seedpack.dtypes import DType
+
+
+class TcqDecoder:
+    """One layer on its way back."""
+
+    def __init__(self, layer: Layer, dtype: DType) -> None:
+        """Check the layer record before anything of its size is allocated."""
+        where = f"layer {layer.name}"
+        if dtype.name not in DTYPE_NAMES or not layer.finite:
+            message = f"tcq stores finite 16 or 32 bit floats, not {dtype.name}"
+            raise CodecError(message, rule="COD-TCQ-1", where=where)
+        self._chunk_values, self._layout, grid = read_coding(layer, where)
+        if not grid.is_finite(dtype):
+            raise CodecError("level that is not finite", rule="COD-TCQ-4", where=where)
+        self._dtype = dtype
+        counts = chunk_counts(layer, dtype, self._chunk_values)
+        for index, (chunk, count) in enumerate(zip(layer.chunks, counts, strict=True)):
+            self._check_size(chunk.stored_nbytes, count, f"{where}[{index}]")
+        self._layer = layer
+        self._table = grid.joint_table()
+        self._inputs = grid.slot_inputs()
+        self._has_escapes = grid.has_escapes()
+        self._meanings = grid.meanings(dtype)
+        self._values = allocate_values(layer, dtype)
+
+    def decode_chunk(self, index: int, stored: memoryview) -> None:
+        """Decode one chunk into its place."""
+        start = index * self._chunk_values
+        out = self._values[start : start + self._chunk_values]
+        where = f"layer {self._layer.name}[{index}]"
+        self._check_size(len(stored), out.size, where)
+        words = out.view(self._meanings.dtype)
+        # Lanes remember states of the trellis, so that each chunk needs its own.
+        tables = SwitchedTables(self._table, self._inputs, TRELLIS, self._layout.lanes(out.size))
+        stream_nbytes = decode_lanes(
+            stored, tables, self._layout, meanings=self._meanings, out=words, where=where
+        )
+        place_escapes(
+            stored[stream_nbytes:],
+            words,
+            self._dtype,
+            has_escapes=self._has_escapes,
+            rule="COD-TCQ-6",
+            where=where,
+        )
+
+    def finish(self) -> np.ndarray:
+        """Return the values."""
+        return self._values
+
+    def _check_size(self, stored_nbytes: int, nvalues: int, where: str) -> None:
+        layout, dtype = self._layout, self._dtype
+        check_size(stored_nbytes, nvalues, layout, dtype, rule="COD-TCQ-5", where=where)

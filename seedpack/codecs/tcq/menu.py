@@ -1,0 +1,150 @@
+"""What each label would cost each value: distortion + lambda * bits, tabulated.
+
+    value --Ruler--> bin, a sixteenth of half a step --Menu--> level and cost of each label
+
+All is relative to an even ``middle``: k there is k - middle here, so parities stay.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from seedpack.codecs.ecq.levels import MAX_TABLE_LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BEYOND: Final = np.iinfo(np.int16).max  # in place of a level: escape
+
+_BINS: Final = 16  # per half step; finer ones change no rate by 0.001 bits
+_BLOCK_VALUES: Final = 1 << 16
+_MOST: Final = MAX_TABLE_LEVELS // 2 - 4  # k on either side of the middle
+_MAX_ERROR: Final = 5.9  # half steps; a bin is 1/16 wide, so that 6 is the bound (COD-TCQ-8)
+_MARGIN: Final = 3  # so that every label has a level within 2 half steps
+_MU: Final = 4 * 0.1  # squared half steps per bit
+_LENGTH_UNITS: Final = 1 << 16  # code lengths are rounded to these, away from libm's last bit
+
+
+class Ruler(NamedTuple):
+    """Where values lie on the grid."""
+
+    half_step: float
+    middle: int  # k, even
+    width: int  # k from -width to width have places on the menu
+
+    @property
+    def reach(self) -> int:
+        """Half steps from the middle at which bins end."""
+        return 2 * self.width - _MARGIN
+
+    def bins(self, values: np.ndarray) -> np.ndarray:
+        """Return int32 (v,) of float32 values; the first and the last are beyond all levels."""
+        end = self.reach * _BINS + 1
+        bins = np.empty(values.size, np.int32)
+        for start in range(0, values.size, _BLOCK_VALUES):
+            halves = values[start : start + _BLOCK_VALUES] / np.float64(self.half_step)
+            halves -= 2 * self.middle
+            halves *= _BINS
+            np.clip(np.rint(halves, halves), -end, end, halves)
+            bins[start : start + _BLOCK_VALUES] = halves + end
+        return bins
+
+    def count(self, levels: np.ndarray) -> Counts:
+        """Count levels: k - middle, or BEYOND."""
+        inside = levels[levels != BEYOND].astype(np.int64) + self.width
+        counts = np.bincount(inside, minlength=2 * self.width + 1)
+        return Counts(counts, levels.size - inside.size)
+
+
+class Counts(NamedTuple):
+    """How often the symbols of one quantiser occur."""
+
+    levels: np.ndarray  # (2 width + 1,), of k from -width
+    escape: int
+
+
+class Lengths(NamedTuple):
+    """Code lengths of one quantiser, in bits."""
+
+    levels: np.ndarray  # (2 width + 1,), of k from -width; infinite where there is none
+    escape: float  # of the symbol and the value behind the stream
+
+
+class Menu(NamedTuple):
+    """Per label 2 q + p and bin; the last bin stands for a place without a value."""
+
+    costs: np.ndarray  # (4, bins) float32
+    levels: np.ndarray  # (4, bins) int16, k or BEYOND
+
+
+def make_ruler(values: np.ndarray, half_step: float) -> Ruler:
+    """Return a ruler about the median of ``values`` (v,) float32, finite, v >= 1."""
+    median = float(np.partition(values, values.size // 2)[values.size // 2])
+    # At most 2^24, whatever the step: what is farther away is declined later.
+    middle = 2 * round(min(max(median / half_step / 4, -(2.0**23)), 2.0**23))
+    farthest = max(abs(float(values.max()) / half_step), abs(float(values.min()) / half_step))
+    needed = min((farthest + 2.0 * abs(middle)) / 2 + _MARGIN, float(_MOST))
+    return Ruler(half_step, middle, math.ceil(needed))
+
+
+def guess_counts(bins: np.ndarray, ruler: Ruler, quantiser: int) -> Counts:
+    """Return how often levels would occur if one quantiser rounded all ``bins`` to nearest."""
+    centres = bins / _BINS - (ruler.reach + 1 / _BINS)
+    nearest = np.rint((centres - quantiser) / 2).astype(np.int64)
+    return Counts(np.bincount(nearest + ruler.width, minlength=2 * ruler.width + 1), 0)
+
+
+def measure_lengths(counts: Counts, escape_bits: int, *, rarest: float = 0.25) -> Lengths:
+    """Return the lengths of a code for symbols that occur so often.
+
+    Args:
+        counts: Of one quantiser.
+        escape_bits: What an escaped value takes.
+        rarest: What none counts as: a level that a sample lacks is not free, and neither
+            impossible. With 0 its length is infinite.
+    """
+    each = np.maximum(np.append(counts.levels, counts.escape), rarest)
+    with np.errstate(divide="ignore"):
+        bits = np.log2(max(each.sum(), 1)) - np.log2(each)
+    rounded = np.rint(bits * _LENGTH_UNITS) / _LENGTH_UNITS
+    return Lengths(rounded[:-1], float(rounded[-1]) + escape_bits)
+
+
+def make_menu(ruler: Ruler, lengths: Sequence[Lengths]) -> Menu:
+    """Return for each bin what is best with each label, for quantisers of these lengths."""
+    end = ruler.reach * _BINS + 1
+    centres = np.arange(-end, end + 1) / _BINS  # (b,), half steps
+    pairs = [_best(centres, ruler, lengths[label // 2], label) for label in range(4)]
+    costs, levels = np.stack([c for c, _ in pairs]), np.stack([k for _, k in pairs])
+    return Menu(
+        np.append(costs, np.zeros((4, 1)), axis=1).astype(np.float32),
+        np.append(levels, np.zeros((4, 1)), axis=1).astype(np.int16),
+    )
+
+
+def _best(
+    centres: np.ndarray, ruler: Ruler, lengths: Lengths, label: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return costs and levels (b,) of one label."""
+    quantiser, parity = divmod(label, 2)
+    # Levels 2 k + q with k = 2 t + p: four half steps apart.
+    nearest = np.rint((centres - 2 * parity - quantiser) / 4).astype(np.int64)
+    best = np.full(centres.size, np.inf)
+    chosen = np.full(centres.size, BEYOND, np.int64)
+    if parity == 0:  # an escape counts as even
+        best[:] = _MU * lengths.escape
+    for near in (nearest - 1, nearest, nearest + 1):
+        k = 2 * near + parity
+        error = np.abs(centres - (2 * k + quantiser))
+        bits = lengths.levels.take(k + ruler.width, mode="clip")
+        is_allowed = (np.abs(k) <= ruler.width) & (error <= _MAX_ERROR)
+        cost = np.where(is_allowed, np.square(error) + _MU * bits, np.inf)
+        better = cost < best
+        best[better], chosen[better] = cost[better], k[better]
+    # What lies in the first and the last bin may be anywhere.
+    best[[0, -1]] = 0 if parity == 0 else np.inf
+    chosen[[0, -1]] = BEYOND
+    return best, chosen
