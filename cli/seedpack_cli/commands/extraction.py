@@ -24,6 +24,7 @@ class CodecId(StrEnum):
     Q8 = "q8"
     BF16 = "bf16"
     ECQ = "ecq"
+    TCQ = "tcq"
     CONST = "const"
     INIT = "init"
 
@@ -57,8 +58,9 @@ def extract(
         typer.Option(
             "--codec",
             help="raw: lossless. bf16: rounded, 3x. q8: 8-bit groups, 4x smaller than float32. "
-            "ecq: entropy-coded grid, about 7x, or any size. init: values of seedpack's own "
-            "random numbers, exact. Vectors stay raw, constant tensors are const with any.",
+            "ecq: entropy-coded grid, about 7x, or any size. tcq: the same with less error, "
+            "slower. init: values of seedpack's own random numbers, exact. Vectors stay raw, "
+            "constant tensors are const with any.",
             show_default="raw; with --ratio or --max-bytes: ecq",
         ),
     ] = None,

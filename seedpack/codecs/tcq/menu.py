@@ -24,7 +24,7 @@ _BLOCK_VALUES: Final = 1 << 16
 _MOST: Final = MAX_TABLE_LEVELS // 2 - 4  # k on either side of the middle
 _MAX_ERROR: Final = 5.9  # half steps; a bin is 1/16 wide, so that 6 is the bound (COD-TCQ-8)
 _MARGIN: Final = 3  # so that every label has a level within 2 half steps
-_MU: Final = 4 * 0.1  # squared half steps per bit
+_MU: Final = 4 * 0.11  # squared half steps per bit
 _LENGTH_UNITS: Final = 1 << 16  # code lengths are rounded to these, away from libm's last bit
 
 
@@ -52,7 +52,7 @@ class Ruler(NamedTuple):
             bins[start : start + _BLOCK_VALUES] = halves + end
         return bins
 
-    def count(self, levels: np.ndarray) -> Counts:
+    def count_levels(self, levels: np.ndarray) -> Counts:
         """Count levels: k - middle, or BEYOND."""
         inside = levels[levels != BEYOND].astype(np.int64) + self.width
         counts = np.bincount(inside, minlength=2 * self.width + 1)

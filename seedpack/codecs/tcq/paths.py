@@ -45,7 +45,8 @@ class Steps(NamedTuple):
 
     def of_quantiser(self, quantiser: int) -> np.ndarray:
         """Return the levels that one quantiser takes."""
-        return self.levels[self.labels // 2 == quantiser]
+        of_quantiser: np.ndarray = self.levels[self.labels // 2 == quantiser]
+        return of_quantiser
 
 
 class Paths(NamedTuple):
@@ -99,7 +100,7 @@ def learn_counts(
         menu = make_menu(ruler, [measure_lengths(each, escape_bits) for each in counts])
         steps = _walk(grid, menu)
         steps = Steps(*(array.reshape(-1)[: bins.size] for array in steps))
-        counts = [ruler.count(steps.of_quantiser(quantiser)) for quantiser in range(2)]
+        counts = [ruler.count_levels(steps.of_quantiser(quantiser)) for quantiser in range(2)]
     return counts
 
 

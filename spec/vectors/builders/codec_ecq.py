@@ -70,7 +70,7 @@ class Ecq(NamedTuple):
         escaped = iter(self.escaped)
         levels = [s and (self.lowest + s - 1) * self.step for s in self.symbols]
         values = [x if s else next(escaped) for s, x in zip(self.symbols, levels, strict=True)]
-        return b"".join(_encode(self.dtype, value) for value in values)
+        return b"".join(encode_float(self.dtype, value) for value in values)
 
     def stored(self) -> list[bytes]:
         """Return the chunks."""
@@ -78,7 +78,7 @@ class Ecq(NamedTuple):
         chunks = []
         for at in range(0, len(self.symbols), step):
             own = self.symbols[at : at + step]
-            verbatim = [_encode(self.dtype, next(escaped)) for s in own if s == 0]
+            verbatim = [encode_float(self.dtype, next(escaped)) for s in own if s == 0]
             stream = rans(own, self.table, self.lane_values, self.tail)
             chunks.append(stream + b"".join(verbatim))
         return chunks
@@ -107,7 +107,8 @@ class Ecq(NamedTuple):
         )
 
 
-def _encode(dtype: str, value: float) -> bytes:
+def encode_float(dtype: str, value: float) -> bytes:
+    """Return a value rounded to float32 and then to its dtype."""
     single = struct.pack("<f", value)
     if dtype == "float32":
         return single
