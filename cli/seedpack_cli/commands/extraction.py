@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seedpack_cli import options, output
+from seedpack_cli.commands import training
 
 if TYPE_CHECKING:
     from seedpack.extract import ExtractReport
@@ -77,6 +78,13 @@ def extract(
         int | None,
         typer.Option("--max-bytes", metavar="N", min=1, help="The file is never larger."),
     ] = None,
+    train: training.Train = None,
+    task: training.Task = None,
+    evaluation: training.Evaluation = None,
+    factory: training.Factory = None,
+    steps: training.Steps = None,
+    trainings: training.Trainings = None,
+    checkpoint: training.Checkpoint = None,
     parity: Annotated[
         int | None,
         typer.Option("--parity", metavar="PCT", min=1, max=1000, help="Add repair parity, in %."),
@@ -91,15 +99,33 @@ def extract(
 ) -> None:
     """Make a seed of MODEL: weights, architecture as data, tokenizer and card.
 
+    With --train the seed's few numbers are trained to make the model answer as it did, and every
+    figure is printed beside its controls.
+
     No code is taken from MODEL and none can be put into a seed. The same model, options and key
     give the same file, bit for bit, where SOURCE_DATE_EPOCH fixes the time.
     """
     from seedpack.crypto.keyfiles import load_private_key  # noqa: PLC0415
+    from seedpack.extract import Publication  # noqa: PLC0415
     from seedpack.extract import extract as extract_model  # noqa: PLC0415
 
     del output_format  # read through output.settings
     _check_target(codec, ratio, max_bytes)
+    given = training.Options(train, task, evaluation, factory, steps, trainings, checkpoint)
+    given.check(ratio=ratio, others=bool(codec or max_bytes))
     private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
+    if train is not None and ratio is not None:
+        publication = Publication(
+            name=name or _name_of(model),
+            version=version,
+            expires=options.parse_date(expires),
+            digest_algorithm=digest.value,
+            parity_percent=parity,
+            key=private,
+            overwrite=force,
+        )
+        training.extract_trained(model, out, publication, given, ratio)
+        return
     report = extract_model(
         model,
         out,

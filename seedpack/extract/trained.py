@@ -1,0 +1,165 @@
+"""A seed that was trained: few numbers that make the model answer as it did (spec: trained.md).
+
+    DATA, TASK ──checks──> Split        all of it before the first step:
+    MODEL, factory ──────> module       data, labels, factory, ratio
+    ratio ──budget──> numbers of each tensor
+    for each training seed:  numbers ──distilling──> trained ──evaluation──> Score
+    the first one's chunks ──publish──> S.seed
+
+Every figure stands beside its control arms on the same evaluation: the original, a small model
+of the same family trained directly at 4 bits with the same bytes, untrained numbers, chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seedpack.extract.coding import Coding
+from seedpack.extract.publishing import publish
+from seedpack.extract.trials import Prepared, Runs, TrainingJob
+from seedpack.seed.opening import open_unverified
+from seedpack.training.statistics import (
+    Comparison,
+    Interval,
+    Retention,
+    compare,
+    mean_value,
+    retention,
+    score_interval,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from seedpack.extract.publication import Publication
+    from seedpack.extract.report import ExtractReport
+    from seedpack.training.scores import Score
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One model measured on the evaluation, over all training seeds."""
+
+    name: str
+    scores: tuple[Score, ...]
+    nbytes: int  # of its weights
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return mean_value(self.scores)
+
+    @property
+    def interval(self) -> Interval:
+        """Of the mean, over examples and training seeds."""
+        return score_interval(self.scores)
+
+
+@dataclass(frozen=True)
+class TrainedReport:
+    """What came out, beside its control arms (TRS-5).
+
+    Attributes:
+        written: Of the file.
+        weights_nbytes: Stored bytes of all weights: chunks and params.
+        arms: ``original``, ``seed``, ``same-bytes student`` if there is one, ``random``.
+        retention: Of the seed, chance-corrected.
+        against_student: The seed minus the student; None without one.
+        note: Why there is no student; empty where there is one.
+    """
+
+    written: ExtractReport
+    weights_nbytes: int
+    arms: tuple[Arm, ...]
+    retention: Retention
+    against_student: Comparison | None
+    note: str
+
+    @property
+    def ratio(self) -> float:
+        """Raw bytes over stored bytes of all weights."""
+        return self.written.raw_nbytes / self.weights_nbytes
+
+    @property
+    def chance(self) -> float:
+        """The metric of random answers."""
+        return self.arms[0].scores[0].chance
+
+
+def extract_trained(
+    model: Path,
+    output: Path,
+    publication: Publication,
+    job: TrainingJob,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> TrainedReport:
+    """Train the seed of ``model`` and write it.
+
+    Args:
+        model: A state dict or ``.safetensors`` file.
+        output: The container.
+        publication: Name, term, key.
+        job: What is trained, on what.
+        progress: Called with steps done and steps in all, over all trainings.
+
+    Raises:
+        TrainingError: TRN, the data; TRS-1, the data does not fit the module; TRS-4, the
+            checkpoint is of another training.
+        ExtractError: EXT; TRS-2, the ratio cannot be reached.
+        AssemblyError: ASM-1, ASM-5, the factory does not fit the tensors.
+    """
+    prepared = Prepared(model, job)
+    runs = Runs(prepared, job, progress)
+    original = runs.measure(prepared.module)
+    seeds, randoms, students, stored = [], [], [], None
+    nbytes = student_nbytes = 0
+    for turn in range(job.nseeds):
+        trained = runs.train_seed(turn)
+        seeds.append(trained.score)
+        randoms.append(trained.before)
+        if stored is None:
+            stored, nbytes = trained.encoded, trained.nbytes
+        student = runs.train_student(turn, nbytes)
+        if student is not None:
+            students.append(student.score)
+            student_nbytes = student.nbytes
+    if stored is None:
+        raise ValueError("no training asked for")
+    written = publish(
+        prepared.source, output, publication, Coding("raw", stored), recipe=_recipe(job)
+    )
+    arms = [
+        Arm("original", (original,) * job.nseeds, written.raw_nbytes),
+        Arm("seed", tuple(seeds), nbytes),
+        Arm("random", tuple(randoms), nbytes),
+    ]
+    if students:
+        arms.insert(2, Arm("same-bytes student", tuple(students), student_nbytes))
+    runs.remove_checkpoints()
+    return TrainedReport(
+        written,
+        _weights_nbytes(output),
+        tuple(arms),
+        retention(arms[1].scores, arms[0].scores),
+        compare(seeds, students) if students else None,
+        "" if students else runs.no_student,
+    )
+
+
+def _recipe(job: TrainingJob) -> dict[str, int | str]:
+    return {"training": "numbers of codec hash, distilled", "training_steps": job.course.steps}
+
+
+def _weights_nbytes(path: Path) -> int:
+    """Return what chunks and params of all layers take in the file at ``path``."""
+    with open_unverified(path) as contents:
+        return sum(
+            sum(chunk.stored_nbytes for chunk in layer.chunks)
+            + len(msgspec.msgpack.encode(layer.params))
+            for layer in contents.manifest.layers
+        )

@@ -1,0 +1,211 @@
+"""The trainings behind a trained seed: what is checked first, and one model after another.
+
+TrainingJob ──Prepared──> data, module, numbers of each tensor; or a refusal
+Prepared    ──Runs──────> outcome of the seed, of the student of the same bytes
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from seedpack.errors import TrainingError
+from seedpack.frameworks import open_model
+from seedpack.training import check_split, get_task, read_examples
+from seedpack.training.sampling import hold_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from seedpack.codecs.base import Encoded
+    from seedpack.frameworks.factories import Factory
+    from seedpack.training import Split
+    from seedpack.training.hashed.budget import Budget
+    from seedpack.training.hashed.checkpoints import Checkpoints
+    from seedpack.training.hashed.distilling import Course
+    from seedpack.training.hashed.trials import Module, Tensors
+    from seedpack.training.hashed.virtual import VirtualModel
+    from seedpack.training.scores import Score
+
+_TASKS: Final = ("image-classification", "generic")
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What is trained, on what.
+
+    Attributes:
+        data: Arrays ``x`` and ``y`` (npz), or a data set of them.
+        task: ``image-classification`` or ``generic``.
+        ratio: Raw bytes of all tensors over stored bytes of all weights, chunks and params.
+        factory: Builds the module of the tensors; with a parameter ``width`` from 0 to 1 it
+            builds narrower ones, too, of which one is the same-bytes student.
+        evaluation: As ``data``, never trained on; without it a fifth of ``data`` is.
+        course: Steps, batch, rate, seed.
+        nseeds: How many trainings are measured; the first one is published.
+        checkpoint: Written while training, gone on from if there.
+    """
+
+    data: Path
+    task: str
+    ratio: float
+    factory: Factory
+    course: Course
+    evaluation: Path | None = None
+    nseeds: int = 3
+    checkpoint: Path | None = None
+
+
+def make_course(steps: int | None = None, *, seed: int = 0) -> Course:
+    """Return the usual course, with another number of steps where one is given."""
+    from seedpack.training.hashed.distilling import Course  # noqa: PLC0415 -- imports torch
+
+    return Course(seed=seed) if steps is None else Course(steps=steps, seed=seed)
+
+
+class Prepared:
+    """Everything that was checked before the first step."""
+
+    def __init__(self, model: Path, job: TrainingJob) -> None:
+        """Read and check.
+
+        Raises:
+            TrainingError: TRN, TRS-1.
+            ExtractError: EXT, TRS-2.
+            AssemblyError: ASM-1, ASM-5.
+        """
+        self.split = _read(job)
+        from seedpack.frameworks.factories import build_module  # noqa: PLC0415 -- imports torch
+        from seedpack.training.hashed import trials  # noqa: PLC0415 -- same
+        from seedpack.training.hashed.budget import make_budget  # noqa: PLC0415 -- same
+
+        self.source = open_model(model)
+        self.module = build_module(job.factory, self.source)
+        self.train: Tensors = trials.to_tensors(self.split.train, self.split)
+        self.evaluation: Tensors = trials.to_tensors(self.split.evaluation, self.split)
+        trials.check_untied(self.module)
+        trials.check_answers(self.module, self.train)
+        names = trials.trainable_names(self.module)
+        self.budget: Budget = make_budget(self.source.infos(), names, job.ratio)
+
+
+def _read(job: TrainingJob) -> Split:
+    """Return the data.
+
+    Raises:
+        TrainingError: TRN-1 to TRN-9; TRS-1, a task that cannot be trained so.
+    """
+    if job.task not in _TASKS:
+        get_task(job.task)  # refuses what is no task at all
+        raise TrainingError(
+            "no trained seeds for this task",
+            rule="TRS-1",
+            where=f"task {job.task}",
+            hint=f"with --train: {' or '.join(_TASKS)}, from an .npz",
+        )
+    task = get_task(job.task)
+    examples = read_examples(job.data, ("arrays",))
+    if job.evaluation is not None:
+        return check_split(task, examples, read_examples(job.evaluation, ("arrays",)))
+    fit, held = hold_out(examples, stratify=not examples.is_numeric, seed=0)
+    return check_split(task, examples.take(fit), examples.take(held or fit[:0]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained model."""
+
+    score: Score
+    before: Score  # with untrained numbers
+    encoded: dict[str, Encoded]
+    nbytes: int  # of its weights, chunks and params
+
+
+class Runs:
+    """Trains one model after another, and counts the steps of all."""
+
+    def __init__(
+        self, prepared: Prepared, job: TrainingJob, progress: Callable[[int, int], None] | None
+    ) -> None:
+        """Start with nothing trained."""
+        from seedpack.training.hashed.trials import has_width  # noqa: PLC0415 -- imports torch
+
+        self._prepared = prepared
+        self._job = job
+        self._progress = progress
+        self._widths = has_width(job.factory)
+        self.no_student = "the factory takes no width" if not self._widths else ""
+        self._done = 0
+        self._written: list[Path] = []
+        self._total = job.course.steps * job.nseeds * (2 if self._widths else 1)
+
+    def measure(self, module: Module) -> Score:
+        """Return the score of ``module`` on the evaluation."""
+        from seedpack.training.hashed import trials  # noqa: PLC0415 -- imports torch
+
+        return trials.measure(module, self._prepared.evaluation, self._prepared.train)
+
+    def train_seed(self, turn: int) -> Outcome:
+        """Train numbers for the model's own tensors."""
+        from seedpack.training.hashed.virtual import VirtualModel  # noqa: PLC0415 -- imports torch
+
+        seed = self._job.course.seed + turn
+        virtual = VirtualModel(self._prepared.module, self._prepared.budget, seed=seed)
+        return self._run(virtual, self._prepared.budget, seed, "seed")
+
+    def train_student(self, turn: int, nbytes: int) -> Outcome | None:
+        """Train a narrower model of the same family with at most as many bytes."""
+        from seedpack.training.hashed.trials import make_student  # noqa: PLC0415 -- imports torch
+
+        seed = self._job.course.seed + turn
+        made = make_student(self._job.factory, nbytes, seed=seed) if self._widths else None
+        if made is None:
+            self.no_student = self.no_student or "no module of the family is that small"
+            return None
+        return self._run(*made, seed, "student")
+
+    def _run(self, virtual: VirtualModel, budget: Budget, seed: int, what: str) -> Outcome:
+        from seedpack.training.hashed.distilling import distil  # noqa: PLC0415 -- imports torch
+
+        course = replace(self._job.course, seed=seed)
+        train = self._prepared.train
+        before = self.measure(virtual)
+        distil(
+            virtual,
+            self._prepared.module,
+            train.inputs,
+            train.labels,
+            course,
+            checkpoints=self._checkpoints(course, what, virtual),
+            progress=self._count,
+        )
+        encoded = virtual.export()
+        nbytes = budget.fixed_nbytes + sum(one.stored_nbytes + 1 for one in encoded.values())
+        return Outcome(self.measure(virtual), before, encoded, nbytes)
+
+    def _count(self, step: int, steps: int) -> None:
+        if self._progress is not None:
+            self._progress(self._done + step, self._total)
+        self._done += steps if step == steps else 0
+
+    def _checkpoints(self, course: Course, what: str, virtual: VirtualModel) -> Checkpoints | None:
+        """Return the file of one training, which names all that it depends on."""
+        if self._job.checkpoint is None:
+            return None
+        from seedpack.training.hashed.checkpoints import Checkpoints  # noqa: PLC0415 -- torch
+
+        hasher = hashlib.sha256(f"{course.describe()} {what} {virtual.describe()}".encode())
+        train = self._prepared.train
+        tensors = [train.inputs, train.labels, *self._prepared.module.state_dict().values()]
+        for tensor in tensors:
+            hasher.update(tensor.contiguous().reshape(-1).numpy().tobytes())
+        path = self._job.checkpoint.with_name(f"{self._job.checkpoint.name}.{what}-{course.seed}")
+        self._written.append(path)
+        return Checkpoints(path, hasher.hexdigest())
+
+    def remove_checkpoints(self) -> None:
+        """Remove what is of no more use, once the seed is written."""
+        for path in self._written:
+            path.unlink(missing_ok=True)
