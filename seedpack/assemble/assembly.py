@@ -131,8 +131,9 @@ class _Weights:
         done = 0
         for tensor in decode_layers(self._seed, layers=self._layers, base=self._base):
             data = tensor.array.reshape(-1).view("u1").data
-            yield NamedTensor(tensor.name, tensor.dtype, tensor.array.shape, data)
             done += len(data)
+            yield NamedTensor(tensor.name, tensor.dtype, tensor.array.shape, data)
+            del tensor, data  # before the next one is decoded
             if self._progress is not None:
                 self._progress(done, total)
 
@@ -155,26 +156,31 @@ def _check_architecture(architecture: Architecture, infos: Sequence[TensorInfo])
 def _write_folder(
     seed: Contents, output: Path, weights: _Weights, unused: tuple[str, ...]
 ) -> AssemblyReport:
-    # Attachments first: they are small, and one that is refused spares the decoding of all layers.
-    files = {
-        attachment.name: _read_attachment(seed, attachment, chunks)
-        for attachment, chunks in seed.attachments()
-    }
     architecture = seed.manifest.architecture
     config = architecture.config if architecture else ""
+    attachments = seed.attachments()
+    for attachment, _ in attachments:
+        if is_reserved(attachment.name):
+            raise _misleading(attachment, "has a name by which loaders take something else")
     with atomic_directory(output) as folder:
-        for name, content in {**files, _CONFIG: config.encode()}.items():
-            path = folder / name  # ATT-1: a plain relative path on every system
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        # One after another, never all in memory; and before the layers: they are small, and one
+        # that is refused spares the decoding.
+        for attachment, chunks in attachments:
+            _write_file(folder, attachment.name, _read_attachment(seed, attachment, chunks))
+        _write_file(folder, _CONFIG, config.encode())
         with (folder / _WEIGHTS).open("xb") as file:
             nbytes = weights.write(file)
-    return weights.report(output, nbytes, tuple(files), unused)
+    names = tuple(attachment.name for attachment, _ in attachments)
+    return weights.report(output, nbytes, names, unused)
+
+
+def _write_file(folder: Path, name: str, content: bytes) -> None:
+    path = folder / name  # ATT-1: a plain relative path on every system
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def _read_attachment(seed: Contents, attachment: Attachment, chunks: list[PlacedChunk]) -> bytes:
-    if is_reserved(attachment.name):
-        raise _misleading(attachment, "has a name by which loaders take something else")
     content = seed.read_attachment(attachment, chunks)
     key = find_pointer_in_file(attachment.name, content.decode(errors="replace"))
     if key is not None:

@@ -54,6 +54,17 @@ class RawCodec:
 CODEC: Final = RawCodec()
 
 
+def takes_more(values: np.ndarray, dtype: DType, nbytes: int, *, chunk_raw_nbytes: int) -> bool:
+    """Return whether ``raw`` would store ``values`` in more than ``nbytes``; often after a look."""
+    chunk_values = chunk_raw_nbytes // dtype.itemsize
+    total = 0
+    for start in range(0, values.size, chunk_values):
+        total += len(encode_values(values[start : start + chunk_values], dtype))
+        if total > nbytes:
+            return True
+    return False
+
+
 class RawDecoder:
     """One layer on its way back."""
 

@@ -32,6 +32,7 @@ _CHUNK_GROWTH: Final = 4
 # A lane costs 15 bits or more, and fewer than 512 lanes cost time: 0.007 to 0.015 bits a value.
 _LANES: Final = 512
 _MIN_LANE_VALUES: Final = 1024
+_BLOCK: Final = 1 << 16  # values squared together, so that no copy outgrows the cache
 
 
 class Cut(NamedTuple):
@@ -52,7 +53,8 @@ class Cut(NamedTuple):
 
 def default_step(exact: np.ndarray) -> float:
     """Return a step of 8 bits, so that no order of summation shows in it."""
-    mean_square = np.square(exact, dtype=np.float64).mean()
+    blocks = (exact[start : start + _BLOCK] for start in range(0, exact.size, _BLOCK))
+    mean_square = sum(float(np.square(b, dtype=np.float64).sum()) for b in blocks) / exact.size
     rounded = round_bfloat16(np.array([math.sqrt(mean_square) * _DEFAULT_STEP], np.float32))
     return float(widen_bfloat16(rounded)[0])
 

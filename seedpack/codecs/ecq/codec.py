@@ -17,7 +17,7 @@ from seedpack.codecs.ecq.levels import (
 )
 from seedpack.codecs.floats import to_float32
 from seedpack.codecs.rans import CodeTable
-from seedpack.codecs.raw import CODEC as RAW
+from seedpack.codecs.raw import takes_more
 from seedpack.codecs.streams import (
     DTYPE_NAMES,
     ESCAPE,
@@ -58,9 +58,9 @@ class EcqCodec:
         grid = _choose_grid(levels, step)
         if not (are_levels(grid.lowest, grid.table.frequencies.size - 1) and grid.is_finite(dtype)):
             return None
-        encoded = _encode_symbols(values, grid.symbols_of(levels), grid, chunk_raw_nbytes)
-        lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if encoded.stored_nbytes < lossless.stored_nbytes else None
+        encoded = _encode_levels(values, levels, grid, chunk_raw_nbytes)
+        saves = takes_more(values, dtype, encoded.stored_nbytes, chunk_raw_nbytes=chunk_raw_nbytes)
+        return encoded if saves else None
 
     def decoder(self, layer: Layer, dtype: DType) -> EcqDecoder:
         """Check COD-ECQ-1 to COD-ECQ-5, CHK-1 and CHK-3, and allocate the values."""
@@ -87,9 +87,12 @@ def _choose_grid(levels: np.ndarray, step: float) -> Grid:
     return Grid(step, lowest, CodeTable(scale_counts(np.array([escaped, *counts]))))
 
 
-def _encode_symbols(
-    values: np.ndarray, symbols: np.ndarray, grid: Grid, chunk_raw_nbytes: int
+def _encode_levels(
+    values: np.ndarray, levels: np.ndarray, grid: Grid, chunk_raw_nbytes: int
 ) -> Encoded:
     cut = choose_cut(values, chunk_raw_nbytes)
+    symbols = levels  # in place, and piece by piece: no copy of a large tensor's
+    for span in cut.spans(levels.size):
+        symbols[span] = grid.symbols_of(levels[span])
     layout, chunks = encode_chunks(values, symbols, symbols == ESCAPE, grid.table, cut)
     return Encoded(EcqCodec.id, Coding(cut.chunk_values, layout, grid).pack(), chunks)

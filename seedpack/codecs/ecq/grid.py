@@ -32,9 +32,9 @@ class Grid(NamedTuple):
         """Return the symbols (v,) of levels (v,), the escape where there is none."""
         symbols: np.ndarray = levels - (self.lowest - 1)
         symbols[(symbols < 0) | (symbols >= self.table.frequencies.size)] = ESCAPE
-        unused = np.flatnonzero(self.table.frequencies == 0)
-        if (unused > ESCAPE).any():
-            symbols[self.table.frequencies.take(symbols) == 0] = ESCAPE
+        is_unused = self.table.frequencies == 0
+        if is_unused[ESCAPE + 1 :].any():
+            symbols[is_unused.take(symbols)] = ESCAPE
         return symbols
 
     def words(self, dtype: DType) -> np.ndarray:

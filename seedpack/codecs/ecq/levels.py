@@ -30,6 +30,7 @@ _STEP_BINS: Final = 64  # of the sample's histogram, per step
 _MAX_BINS: Final = _STEP_BINS << 10  # levels beyond 1024 are rounded as that is
 _TURNS: Final = 12
 _BLOCK_VALUES: Final = 1 << 16
+_MAX_SMALL: Final = 1 << 13  # the distance of two such levels, and a table, fit 16 bits
 _LENGTH_UNITS: Final = 1 << 16  # code lengths are rounded to these, away from libm's last bit
 # An escape costs 32 bits more than its symbol; a symbol of frequency 1 costs all others
 # log2(e) / 4096 bits per value. Symbols rarer than the quotient of the two are escaped.
@@ -71,8 +72,12 @@ def _thresholds_for(counts: np.ndarray) -> np.ndarray:
 
 
 def round_to_levels(values: np.ndarray, step: float, thresholds: np.ndarray) -> np.ndarray:
-    """Return int32 levels (v,) of float32 values; those beyond 2^24 steps become 2^24."""
-    levels = np.empty(values.size, np.int32)
+    """Return levels (v,) of float32 values; those beyond 2^24 steps become 2^24.
+
+    They are int16 where all are small, else int32: of a large tensor, half as many bytes.
+    """
+    largest = max(-float(values.min()), float(values.max())) if values.size else 0.0
+    levels = np.empty(values.size, np.int16 if largest / step < _MAX_SMALL else np.int32)
     for start in range(0, values.size, _BLOCK_VALUES):
         block = values[start : start + _BLOCK_VALUES]
         steps = _count_steps(block, step)
@@ -99,10 +104,14 @@ def choose_levels(levels: np.ndarray) -> tuple[int, np.ndarray]:
     Args:
         levels: (v,), v >= 1.
     """
-    middle = int(np.partition(levels, levels.size // 2)[levels.size // 2])
+    sample = levels[:: -(-levels.size // _SAMPLE_VALUES)]
+    middle = int(np.partition(sample, sample.size // 2)[sample.size // 2])
     lowest = middle - MAX_TABLE_LEVELS // 2
-    near = levels[np.abs(levels - middle) < MAX_TABLE_LEVELS // 2]
-    counts = np.bincount(near - lowest, minlength=MAX_TABLE_LEVELS)
+    counts = np.zeros(MAX_TABLE_LEVELS, np.int64)
+    for start in range(0, levels.size, _BLOCK_VALUES):  # large tensors: no copy of all levels
+        places = levels[start : start + _BLOCK_VALUES].astype(np.int64) - lowest
+        near = places[(places > 0) & (places < MAX_TABLE_LEVELS)]
+        counts += np.bincount(near, minlength=MAX_TABLE_LEVELS)
     counts[counts * (TOTAL * _WORTH_DIVISOR) < levels.size] = 0
     first, last = _trim(np.flatnonzero(counts).tolist(), counts)
     return lowest + first, counts[first : last + 1]
