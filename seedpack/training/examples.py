@@ -68,8 +68,8 @@ class Examples:
     """
 
     form: Form
-    inputs: Sequence[Any] | NDArray[Any]
-    targets: Sequence[Any] | NDArray[Any]
+    inputs: Any  # a list, or an array whose first axis counts
+    targets: Any
     where: str
 
     def __len__(self) -> int:

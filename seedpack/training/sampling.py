@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seedpack.training.examples import Examples
 
 _HELD_OUT: Final = 0.2  # share of the training data that decides when to stop
+_MIN_HELD_OUT: Final = 12  # fewer decide by luck: better all are trained on
 _MAX_HELD_OUT: Final = 500  # more make the decision slower, hardly better
 
 
@@ -49,12 +50,12 @@ def hold_out(examples: Examples, *, stratify: bool, seed: int) -> tuple[list[int
     """Divide ``examples`` into those to fit and those that decide when to stop.
 
     Returns:
-        Indices of both; the second list is empty where a class has too few examples to spare one.
+        Indices of both; the second list is empty where there are too few to spare some.
     """
     order = _stratified(examples, stratify, seed)
     nheld = min(round(len(order) * _HELD_OUT), _MAX_HELD_OUT)
     nclasses = len(set(examples.targets)) if stratify else 1
-    if nheld < nclasses or len(order) - nheld < nclasses:
+    if nheld < max(nclasses, _MIN_HELD_OUT) or len(order) - nheld < nclasses:
         return sorted(order), []
     # The order goes round the classes, so that its end holds equal shares of them, too.
     return sorted(order[:-nheld]), sorted(order[-nheld:])

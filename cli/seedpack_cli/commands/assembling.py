@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seedpack_cli import options, output
+from seedpack_cli import options, output, tuning
 
 if TYPE_CHECKING:
+    from seedpack.assemble import AssemblyReport
     from seedpack.seed.contents import Contents
 
 
@@ -31,11 +32,25 @@ def assemble(
         bool, typer.Option("--force", help="Replace an existing file; a folder is never replaced.")
     ] = False,
     output_format: options.Format = output.OutputFormat.TEXT,
+    task: tuning.Task = None,
+    train: tuning.Train = None,
+    evaluation: tuning.Evaluation = None,
+    columns: tuning.Columns = None,
+    samples: tuning.Samples = None,
+    epochs: tuning.Epochs = None,
+    random_seed: tuning.Seed = 0,
+    seeds: tuning.Seeds = 1,
+    control: tuning.Control = True,
+    original: tuning.Original = None,
+    robust: tuning.Robust = False,
+    factory: tuning.Factory = None,
+    report_path: tuning.Report = None,
 ) -> None:
     """Verify SEED and rebuild the model from it; a delta seed needs its --base.
 
     OUT is a folder that AutoModel.from_pretrained loads, or a .safetensors file. Nothing is written
-    unless every signature, digest and shape is as it should be.
+    unless every signature, digest and shape is as it should be. With --task, OUT is the tuned
+    model, and its figures stand beside the control arm: random weights, tuned in the same way.
     """
     from seedpack.assemble import assemble as assemble_seed  # noqa: PLC0415
     from seedpack.seed.opening import Seed  # noqa: PLC0415
@@ -48,22 +63,48 @@ def assemble(
             trusted.append(options.Trust(trust, key, threshold))
         return trusted[0]
 
+    chosen = tuning.TuningOptions(
+        task=task,
+        train=train,
+        evaluation=evaluation,
+        columns=columns,
+        samples=samples,
+        epochs=epochs,
+        seed=random_seed,
+        seeds=seeds,
+        control=control,
+        original=original,
+        robust=robust,
+        factory=factory,
+        report=report_path,
+    )
+    chosen.check(layers)
+
     def open_contents(path: Path) -> Contents:
         return options.open_trusted(path, load_trust, insecure=insecure, now=now)
 
     with open_contents(seed) as contents, options.open_base(base, open_contents) as tensors:
-        try:
-            report = assemble_seed(
-                contents,
-                out,
-                layers=layers,
-                overwrite=force,
-                insecure=insecure,
-                base=tensors,
-                progress=output.progress_bar(f"assembling {seed.name}"),
-            )
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+        bar = output.progress_bar(f"assembling {seed.name}")
+
+        def assemble_to(path: Path) -> AssemblyReport:
+            try:
+                return assemble_seed(
+                    contents,
+                    path,
+                    layers=layers,
+                    overwrite=force,
+                    insecure=insecure,
+                    base=tensors,
+                    progress=bar,
+                )
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from error
+
+        tuned = None
+        if task is None:
+            report = assemble_to(out)
+        else:
+            report, tuned = tuning.tune_seed(contents, out, chosen, assemble_to)
         if isinstance(contents, Seed) and not no_record:
             trusted[0].record(contents)
     if report.unused:
@@ -79,4 +120,8 @@ def assemble(
     }
     share = f"{report.layers} of {report.layers_total} layers"
     state = "NOT verified" if insecure else "verified"
-    output.print_data(row, f"{out}: {share} assembled from a {state} seed")
+    text = f"{out}: {share} assembled from a {state} seed"
+    if tuned is not None:
+        row["tuning"] = tuned.as_dict()
+        text += f", then tuned\n{tuning.describe(tuned)}"
+    output.print_data(row, text)

@@ -1,0 +1,256 @@
+"""``seedpack assemble --task``: the options of a tuning, and how its report reads.
+
+options ──TuningOptions──> data checked ──working copy assembled──tuned──> OUT, report
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seedpack_cli import output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedpack.assemble import AssemblyReport
+    from seedpack.seed.contents import Contents
+    from seedpack.tune import ArmReport, TuneReport
+
+_PANEL = "Tuning (with --task)"
+
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        rich_help_panel=_PANEL,
+        help="Tune for text-classification, image-classification, token-classification, "
+        "question-answering, language-modeling or generic.",
+    ),
+]
+Train = Annotated[
+    str | None,
+    typer.Option(
+        "--train",
+        metavar="DATA",
+        rich_help_panel=_PANEL,
+        help="What to tune on: tsv, csv, jsonl, conll, SQuAD json, txt, npz, a folder with one "
+        "folder of images per class, or OWNER/NAME[:CONFIG][@SPLIT] of the package datasets.",
+    ),
+]
+Evaluation = Annotated[
+    str | None,
+    typer.Option(
+        "--eval",
+        metavar="DATA",
+        rich_help_panel=_PANEL,
+        help="What to measure on; never trained on, and never used to choose anything.",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="TEXT,LABEL",
+        rich_help_panel=_PANEL,
+        help="Names of the columns, where they are not the usual ones.",
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        min=2,
+        rich_help_panel=_PANEL,
+        help="How many training examples to use, equally many of each class.",
+        show_default="all",
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs",
+        min=1,
+        max=1000,
+        rich_help_panel=_PANEL,
+        help="Passes over them, at most.",
+        show_default="by the number of samples",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, max=2**31, rich_help_panel=_PANEL, help="Of everything random."),
+]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        "--seeds", min=1, max=100, rich_help_panel=_PANEL, help="Repeat with that many seeds."
+    ),
+]
+Control = Annotated[
+    bool,
+    typer.Option(
+        "--control/--no-control",
+        rich_help_panel=_PANEL,
+        help="Tune a randomly initialised model of the same architecture in the same way, too.",
+    ),
+]
+Original = Annotated[
+    Path | None,
+    typer.Option(
+        "--original",
+        metavar="MODEL",
+        rich_help_panel=_PANEL,
+        help="The model the seed was made from: tuned as well, for the retention.",
+    ),
+]
+Robust = Annotated[
+    bool,
+    typer.Option(
+        "--robust",
+        rich_help_panel=_PANEL,
+        help="Expect wrong labels: small steps, early stop, generalised cross-entropy.",
+    ),
+]
+Factory = Annotated[
+    str | None,
+    typer.Option(
+        "--factory",
+        metavar="MODULE:FUNCTION",
+        rich_help_panel=_PANEL,
+        help="Your own function that builds the torch module, for seeds without an architecture.",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", metavar="FILE.json", rich_help_panel=_PANEL, help="Write all figures there."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class TuningOptions:
+    """The options of a tuning, as given."""
+
+    task: str | None
+    train: str | None
+    evaluation: str | None
+    columns: str | None
+    samples: int | None
+    epochs: int | None
+    seed: int
+    seeds: int
+    control: bool
+    original: Path | None
+    robust: bool
+    factory: str | None
+    report: Path | None
+
+    def check(self, layers: str | None) -> None:
+        """Refuse options that make no sense together.
+
+        Raises:
+            typer.BadParameter: They do not.
+        """
+        if self.task is None:
+            given = (self.train, self.evaluation, self.columns, self.samples, self.epochs)
+            if any(value is not None for value in (*given, self.original, self.factory)):
+                raise typer.BadParameter("what for? Give --task as well")
+            if self.report is not None or self.robust:
+                raise typer.BadParameter("--report and --robust go with --task")
+            return
+        if self.train is None or self.evaluation is None:
+            raise typer.BadParameter("--task needs --train DATA and --eval DATA")
+        if layers is not None:
+            raise typer.BadParameter("a part of a model cannot be tuned; leave --layers out")
+        if self.columns is not None and self.columns.count(",") != 1:
+            raise typer.BadParameter("--columns is TEXT,LABEL")
+
+
+def tune_seed(
+    contents: Contents,
+    out: Path,
+    options: TuningOptions,
+    assemble: Callable[[Path], AssemblyReport],
+) -> tuple[AssemblyReport, TuneReport]:
+    """Check the data, assemble a working copy with ``assemble``, tune it into ``out``."""
+    from seedpack.files import atomic_output  # noqa: PLC0415
+    from seedpack.training import Columns as Names  # noqa: PLC0415
+    from seedpack.tune import TunePlan, load_split, tune  # noqa: PLC0415
+
+    plan = TunePlan(
+        samples=options.samples,
+        epochs=options.epochs,
+        seed=options.seed,
+        nseeds=options.seeds,
+        control=options.control,
+        original=options.original,
+        robust=options.robust,
+        factory=options.factory,
+    )
+    names = Names(*(options.columns or ",").split(","))
+    split = load_split(
+        options.task or "", options.train or "", options.evaluation or "", plan, columns=names
+    )
+    bare = contents.manifest.architecture is None or options.factory is not None
+    with tempfile.TemporaryDirectory(prefix=".seedpack-", dir=out.parent) as folder:
+        copy = Path(folder) / ("model.safetensors" if bare else "model")
+        assembled = assemble(copy)
+        report = tune(copy, split, plan, output=out, progress=_watch())
+    if options.report is not None:
+        with atomic_output(options.report, overwrite=True) as file:
+            file.write((json.dumps(report.as_dict(), indent=2) + "\n").encode())
+    if not options.control:
+        output.print_note("no control arm: these figures alone do not show what the seed kept")
+    return assembled, report
+
+
+def _watch() -> Callable[[str, int, int], None]:
+    bars: dict[str, Callable[[int, int], None] | None] = {}
+
+    def watch(arm: str, done: int, total: int) -> None:
+        bar = bars.setdefault(arm, output.progress_bar(f"tuning {arm}"))
+        if bar is not None:
+            bar(done, total)
+
+    return watch
+
+
+def describe(report: TuneReport) -> str:
+    """Return the report as lines: every figure beside what it is to be compared with."""
+    seeds = f"{len(report.seeds)} seed{'s' if len(report.seeds) > 1 else ''}"
+    lines = [f"{report.task}, {report.samples} samples, {seeds}"]
+    for index, metric in enumerate(report.arms[0].metrics):
+        lines.append(
+            f"{metric.metric} on {metric.n} examples "
+            f"(chance {metric.chance:.3f}, majority {metric.majority:.3f})"
+        )
+        lines += [f"  {_arm_line(arm, index)}" for arm in report.arms]
+    if report.control_difference is not None:
+        value, (low, high) = report.control_difference
+        p = f"p {report.control_p:.3f}"
+        lines.append(f"assembled - random-init: {value:+.3f} [{low:+.3f}, {high:+.3f}], {p}")
+    if report.retention is not None:
+        lines.append(_retention_line(report))
+    return "\n".join(lines)
+
+
+def _arm_line(arm: ArmReport, index: int) -> str:
+    metric = arm.metrics[index]
+    low, high = metric.interval
+    return f"{arm.arm:<12} {metric.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _retention_line(report: TuneReport) -> str:
+    kept = report.retention
+    if kept is None or kept.value is None or kept.interval is None:
+        return f"retention undefined: {kept.reason if kept else 'no original'}"
+    low, high = kept.interval
+    return f"retention {kept.value:.3f} [{low:.3f}, {high:.3f}] of the original above chance"

@@ -1,0 +1,34 @@
+"""Batches for evaluation: similar lengths together, nothing random, no gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from seedpack.training.tasks.base import Adapter, Item
+
+_SIZE: Final = 64
+
+
+def evaluation_batches(
+    adapter: Adapter, items: Sequence[Item]
+) -> Iterator[tuple[dict[str, torch.Tensor], list[int]]]:
+    """Yield batches with the indices of their items; the model is in evaluation."""
+    adapter.model.eval()
+    order = sorted(range(len(items)), key=lambda i: adapter.length(items[i]))
+    with torch.no_grad():
+        for start in range(0, len(order), _SIZE):
+            chosen = order[start : start + _SIZE]
+            yield adapter.collate([items[i] for i in chosen]), chosen
+
+
+def answer(adapter: Adapter, items: Sequence[Item]) -> list[Any]:
+    """Return the model's answer to each item, in their order."""
+    answers: dict[int, Any] = {}
+    for batch, chosen in evaluation_batches(adapter, items):
+        answers.update(zip(chosen, adapter.answers(batch), strict=True))
+    return [answers[i] for i in range(len(items))]

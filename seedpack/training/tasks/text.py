@@ -1,0 +1,187 @@
+"""Text classification.
+
+    text ──tokens──> encoder ──mean over the tokens, layer by layer──> linear head ──> classes
+
+A model that was stored with a classifier keeps its own class and head. Any other encoder gets
+a head over the means of all its hidden states: a first-token pooler that was never trained, as
+in sentence encoders, wastes the samples, and lower layers often know more of the task. The head
+lies beside the encoder as ``classifier.safetensors``, so that ``AutoModel`` still loads the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors.torch import save_file
+
+from seedpack.errors import TrainingError
+from seedpack.training.batches import evaluation_batches
+from seedpack.training.heads import fit_head
+from seedpack.training.objectives import class_loss
+from seedpack.training.scores import score_classes
+from seedpack.training.tasks.base import Adapter, pad
+from seedpack.training.tasks.transformer import (
+    load_model,
+    load_tokenizer,
+    max_length,
+    model_inputs,
+    padding_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from seedpack.training.checks import Split
+    from seedpack.training.examples import Examples
+    from seedpack.training.recipes import Recipe
+    from seedpack.training.scores import Score
+    from seedpack.training.tasks.base import Batch, Item
+
+_HEAD: Final = "classifier"
+_FEATURES: Final = "mean over tokens of each hidden state, scaled to length 1, embeddings first"
+_MAX_FITTED: Final = 2000  # examples that a new head is first fitted to
+
+
+class PooledClassifier(torch.nn.Module):
+    """An encoder with a linear head over the means of the hidden states of all its layers."""
+
+    def __init__(self, encoder: Any, nlabels: int) -> None:  # noqa: ANN401 -- transformers' own
+        """Put a new head on ``encoder``, which starts at even chances."""
+        super().__init__()
+        self.encoder = encoder
+        width = encoder.config.hidden_size * (encoder.config.num_hidden_layers + 1)
+        self.classifier = torch.nn.Linear(width, nlabels)
+        torch.nn.init.zeros_(self.classifier.weight)
+        torch.nn.init.zeros_(self.classifier.bias)
+
+    def features(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return (texts, layers x width), each layer's part of length 1."""
+        states = self.encoder(**batch, output_hidden_states=True).hidden_states
+        hidden = torch.stack(states, 1)  # (texts, layers, tokens, width)
+        mask = batch["attention_mask"][:, None, :, None].to(hidden.dtype)  # (texts, 1, tokens, 1)
+        means = (hidden * mask).sum(2) / mask.sum(2).clamp(min=1)  # (texts, layers, width)
+        return torch.nn.functional.normalize(means, dim=-1).flatten(1)
+
+    def forward(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return logits (texts, labels)."""
+        logits: torch.Tensor = self.classifier(self.features(**batch))
+        return logits
+
+
+class TextClassification(Adapter):
+    """Texts to classes."""
+
+    def __init__(self, split: Split, folder: Path, *, random_init: bool, seed: int) -> None:
+        """Load the model of ``folder``.
+
+        Raises:
+            TrainingError: TRN-7, it is no text model.
+        """
+        self.split, self._numbers = split, {label: i for i, label in enumerate(split.labels)}
+        self.tokenizer = load_tokenizer(folder)
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        stored = config.get("architectures") or [""]
+        self._has_own_head = stored[0].endswith("ForSequenceClassification")
+        kind = "AutoModelForSequenceClassification" if self._has_own_head else "AutoModel"
+        settings = {"num_labels": len(split.labels)} if self._has_own_head else {}
+        model, self.new = load_model(folder, kind, random_init=random_init, seed=seed, **settings)
+        self.config = model.config
+        if self.config.is_encoder_decoder or not hasattr(self.config, "num_hidden_layers"):
+            raise TrainingError(
+                "no stack of layers that reads a text", rule="TRN-7", where=f"model {folder}"
+            )
+        if self._has_own_head:
+            model.config.id2label = dict(enumerate(split.labels))
+            model.config.label2id = self._numbers
+            self.model = model
+        else:
+            self.model, self.new = PooledClassifier(model, len(split.labels)), (_HEAD,)
+
+    def warm_start(self, items: Sequence[Item], held_out: Sequence[Item]) -> None:
+        """Fit a new head to the features as they are, before anything below it moves.
+
+        Source:
+            Kumar et al., Fine-Tuning can Distort Pretrained Features, ICLR 2022.
+        """
+        if self._has_own_head:
+            return
+        fitted, held = (self._features(part[:_MAX_FITTED]) for part in (items, held_out))
+        weight, bias = fit_head(fitted, held, nlabels=len(self.split.labels))
+        head: Any = self.model.classifier
+        with torch.no_grad():
+            head.weight.copy_(weight)
+            head.bias.copy_(bias)
+
+    def _features(self, items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, labels = [], []
+        model: Any = self.model
+        for batch, _ in evaluation_batches(self, items):
+            labels.append(batch.pop("label"))
+            rows.append(model.features(**batch))
+        if not rows:
+            return torch.empty(0), torch.empty(0, dtype=torch.long)
+        return torch.cat(rows), torch.cat(labels)
+
+    def encode(self, examples: Examples, recipe: Recipe) -> list[Item]:
+        """Tokenize."""
+        limit = max_length(self.config, recipe.max_tokens)
+        tokens = self.tokenizer(list(examples.inputs), truncation=True, max_length=limit)
+        return [
+            {**model_inputs(self.tokenizer, {k: v[i] for k, v in tokens.items()}), "label": number}
+            for i, number in enumerate(self._numbers[label] for label in examples.targets)
+        ]
+
+    def collate(self, items: Sequence[Item]) -> Batch:
+        """Pad to the longest."""
+        return {
+            name: torch.tensor([item[name] for item in items], device=self.device)
+            if name == "label"
+            else pad([item[name] for item in items], padding_of(self.tokenizer, name), self.device)
+            for name in items[0]
+        }
+
+    def loss(self, batch: Batch, recipe: Recipe) -> torch.Tensor:
+        """Return the cross-entropy, plain, smoothed or generalised."""
+        return class_loss(self._logits(batch), batch["label"], recipe)
+
+    def answers(self, batch: Batch) -> list[int]:
+        """Return the likeliest classes."""
+        return [int(i) for i in self._logits(batch).argmax(-1)]
+
+    def _logits(self, batch: Batch) -> torch.Tensor:
+        output = self.model(**{name: value for name, value in batch.items() if name != "label"})
+        logits: torch.Tensor = output.logits if self._has_own_head else output
+        return logits
+
+    def score(self, answers: Sequence[int], examples: Examples) -> list[Score]:
+        """Return accuracy and macro-F1."""
+        return class_scores(self.split, answers, examples)
+
+    def save(self, folder: Path) -> None:
+        """Write the model, and its head where it is ours."""
+        if self._has_own_head:
+            self.model.save_pretrained(folder)
+            return
+        encoder, head = self.model.encoder, self.model.classifier
+        encoder.save_pretrained(folder)
+        # One entry: the order of several would differ from file to file.
+        head_config = json.dumps({"features": _FEATURES, "labels": self.split.labels})
+        state = {name: value.cpu() for name, value in head.state_dict().items()}
+        save_file(state, folder / f"{_HEAD}.safetensors", metadata={"head": head_config})
+
+
+def class_scores(split: Split, answers: Sequence[int], examples: Examples) -> list[Score]:
+    """Return accuracy and macro-F1 of class numbers."""
+    numbers = {label: i for i, label in enumerate(split.labels)}
+    counts = [0] * len(numbers)
+    for label in split.train.targets:
+        counts[numbers[label]] += 1
+    return score_classes(
+        answers,
+        [numbers[label] for label in examples.targets],
+        nclasses=len(numbers),
+        majority=counts.index(max(counts)),
+    )

@@ -1,0 +1,191 @@
+"""Tunes all arms alike, seed by seed, and writes the assembled one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from seedpack.errors import ExtractError, StoreError, TrainingError
+from seedpack.files import atomic_directory, atomic_output
+from seedpack.frameworks import open_model
+from seedpack.training import check_split, get_task, read_examples
+from seedpack.training.examples import USUAL_COLUMNS
+from seedpack.training.recipes import default_recipe
+from seedpack.training.sampling import draw_samples, hold_out
+from seedpack.tune.report import (
+    ASSEMBLED,
+    CONTROL,
+    ORIGINAL,
+    TuneReport,
+    compare_arms,
+    report_arms,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from seedpack.training import Columns, Split
+    from seedpack.training.recipes import Recipe
+    from seedpack.training.scores import Score
+    from seedpack.training.tasks.base import Adapter
+    from seedpack.tune.plan import TunePlan
+
+    Watch = Callable[[str, int, int], None]
+
+_WEIGHTS: Final = frozenset({"model.safetensors", "config.json"})
+
+
+def load_split(
+    task: str,
+    train: str | Path,
+    evaluation: str | Path,
+    plan: TunePlan,
+    *,
+    columns: Columns = USUAL_COLUMNS,
+) -> Split:
+    """Read and check the data of ``task``; nothing of a model is touched.
+
+    Raises:
+        TrainingError: TRN-1 to TRN-9.
+    """
+    chosen = get_task(task)
+    split = check_split(
+        chosen,
+        read_examples(train, chosen.forms, columns=columns),
+        read_examples(evaluation, chosen.forms, columns=columns),
+    )
+    for seed in plan.seeds:
+        draw_samples(split, plan.samples, seed=seed)
+    return split
+
+
+def tune(
+    model: Path,
+    split: Split,
+    plan: TunePlan,
+    *,
+    output: Path | None = None,
+    progress: Watch | None = None,
+) -> TuneReport:
+    """Tune ``model`` and its control arm, and evaluate all arms on the same examples.
+
+    Args:
+        model: A transformers folder, or with a factory a weights file.
+        split: From ``load_split``.
+        plan: How.
+        output: Where the tuned model of the first seed goes: a new folder, or a ``.safetensors``
+            file for a factory's module.
+        progress: Called with the arm, steps done and steps in all.
+
+    Raises:
+        TrainingError: TRN-7, model and data do not fit; TRN-12, TRN-13.
+        AssemblyError: ASM-1, ASM-5, factory and weights do not fit.
+        StoreError: OUT-1, OUT-2.
+    """
+    arms = {ASSEMBLED: model}
+    if plan.control:
+        arms[CONTROL] = model
+    if plan.original is not None:
+        arms[ORIGINAL] = plan.original
+    if output is not None and os.path.lexists(output):
+        raise StoreError(
+            "already exists",
+            rule="OUT-2",
+            where=str(output),
+            hint="remove it or choose another name",
+        )
+    for path in set(arms.values()):
+        _check_model(path)
+    nsamples = plan.samples or len(split.train)
+    recipe = default_recipe(nsamples, epochs=plan.epochs, robust=plan.robust)
+    scores: dict[str, list[list[Score]]] = {arm: [] for arm in arms}
+    for seed in plan.seeds:
+        for arm, path in arms.items():
+            adapter = _tune_once(arm, path, split, plan, recipe, seed, progress)
+            scores[arm].append(_evaluate(adapter, split, recipe))
+            if output is not None and arm == ASSEMBLED and seed == plan.seed:
+                _write(adapter, model, output)
+    difference, p, kept = compare_arms(scores)
+    return TuneReport(
+        task=split.task.name,
+        samples=nsamples,
+        dropped=split.ndropped,
+        seeds=plan.seeds,
+        recipe=recipe,
+        arms=report_arms(scores),
+        control_difference=difference,
+        control_p=p,
+        retention=kept,
+        output=None if output is None else str(output),
+    )
+
+
+def _check_model(path: Path) -> None:
+    """Refuse what is no model, or points to code, with the rules of extraction."""
+    try:
+        open_model(path)
+    except ExtractError as error:
+        raise TrainingError(
+            f"{error.message} ({error.rule})", rule="TRN-7", where=error.where, hint=error.hint
+        ) from error
+
+
+def _tune_once(  # noqa: PLR0913, PLR0917 -- one call, all that it depends on
+    arm: str,
+    path: Path,
+    split: Split,
+    plan: TunePlan,
+    recipe: Recipe,
+    seed: int,
+    progress: Watch | None,
+) -> Adapter:
+    from seedpack.training.tasks.opening import open_adapter  # noqa: PLC0415 -- torch
+
+    adapter = open_adapter(split, path, factory=plan.factory, random_init=arm == CONTROL, seed=seed)
+    from seedpack.training.loop import train  # noqa: PLC0415 -- torch
+
+    samples = draw_samples(split, plan.samples, seed=seed)
+    stratify = bool(split.labels) and samples.form != "tokens"
+    fitted, held = hold_out(samples, stratify=stratify, seed=seed)
+    items = adapter.encode(samples, recipe)
+    watch = None if progress is None else lambda done, total: progress(arm, done, total)
+    fit_items, held_items = [items[i] for i in fitted], [items[i] for i in held]
+    held_examples = samples.take(held)
+    train(
+        adapter,
+        fit_items,
+        held_items,
+        recipe,
+        seed=seed,
+        judge=lambda answers: adapter.score(answers, held_examples)[0].value,
+        progress=watch,
+    )
+    return adapter
+
+
+def _evaluate(adapter: Adapter, split: Split, recipe: Recipe) -> list[Score]:
+    from seedpack.training.batches import answer  # noqa: PLC0415 -- torch
+
+    items = adapter.encode(split.evaluation, recipe)
+    return adapter.score(answer(adapter, items), split.evaluation)
+
+
+def _write(adapter: Adapter, model: Path, output: Path) -> None:
+    if model.is_dir():
+        with atomic_directory(output) as folder:
+            _copy_companions(model, folder)
+            adapter.save(folder)
+        return
+    with atomic_output(output) as file:
+        file.write(adapter.as_bytes())
+
+
+def _copy_companions(model: Path, folder: Path) -> None:
+    """Copy what lies beside the weights: tokenizer, licence, card."""
+    for path in sorted(model.rglob("*")):
+        name = path.relative_to(model)
+        if path.is_file() and str(name) not in _WEIGHTS and path.suffix != ".bin":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)

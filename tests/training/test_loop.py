@@ -1,0 +1,146 @@
+"""The loop: interrupted trainings, robust losses, heads."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedpack.errors import TrainingError
+from seedpack.training import Examples, check_split, get_task
+from seedpack.training.heads import fit_head
+from seedpack.training.loop import train
+from seedpack.training.objectives import IGNORED, class_loss, number_loss
+from seedpack.training.recipes import Recipe, default_recipe
+from seedpack.training.tasks.opening import open_adapter
+from tests.refusals import refused_by
+
+FACTORY = """
+import torch
+def build():
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.Dropout(0.3), torch.nn.Tanh(), torch.nn.Linear(8, 2)
+    )
+"""
+
+
+class Interrupted(Exception):  # noqa: N818 -- says what happened
+    pass
+
+
+@pytest.fixture
+def start(tmp_path):
+    (tmp_path / "net.py").write_text(FACTORY)
+    values = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    labels = [str(int(row[0] > 0)) for row in values]
+    train_part = Examples("arrays", values[:30], labels[:30], "train")
+    split = check_split(
+        get_task("generic"), train_part, Examples("arrays", values[30:], labels[30:], "eval")
+    )
+    factory = f"{tmp_path / 'net.py'}:build"
+
+    def opened():
+        adapter = open_adapter(split, tmp_path, factory=factory, random_init=True, seed=0)
+        items = adapter.encode(split.train, Recipe())
+        return adapter, items[:24], items[24:]
+
+    return opened
+
+
+def state_of(adapter):
+    return {name: value.tolist() for name, value in adapter.model.state_dict().items()}
+
+
+@pytest.mark.spec("TRN-18")
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_TRN_18_resumed_training_ends_where_an_unbroken_one_does(start, tmp_path, stop_after):
+    recipe = Recipe(epochs=5, patience=9)
+    whole, items, held = start()
+    expected = train(whole, items, held, recipe, seed=1)
+
+    def interrupt(done, total):
+        if done > stop_after * total / recipe.epochs:
+            raise Interrupted
+
+    path = tmp_path / "training.safetensors"
+    broken, items, held = start()
+    with pytest.raises(Interrupted):
+        train(broken, items, held, recipe, seed=1, progress=interrupt, checkpoint=path)
+    resumed, items, held = start()
+    found = train(resumed, items, held, recipe, seed=1, checkpoint=path)
+    assert found == expected
+    assert state_of(resumed) == state_of(whole)
+
+
+@pytest.mark.spec("TRN-18")
+def test_TRN_18_checkpoint_of_another_training_is_refused(start, tmp_path):
+    path = tmp_path / "training.safetensors"
+    adapter, items, held = start()
+    train(adapter, items, held, Recipe(epochs=1), seed=1, checkpoint=path)
+    for content in (path.read_bytes(), b"something else"):
+        path.write_bytes(content)
+        with refused_by(TrainingError, "TRN-18"):
+            train(start()[0], items, held, Recipe(epochs=1), seed=2, checkpoint=path)
+
+
+def test_training_leaves_the_callers_randomness_alone(start):
+    adapter, items, held = start()
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train(adapter, items, held, Recipe(epochs=1), seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_training_learns_and_keeps_the_best_state(start):
+    adapter, items, held = start()
+    before = float(adapter.loss(adapter.collate(held), Recipe()).detach())
+    found = train(adapter, items, held, Recipe(epochs=40, head_rate=1e-2, patience=40), seed=0)
+    adapter.model.eval()
+    after = float(adapter.loss(adapter.collate(held), Recipe()).detach())
+    assert after == pytest.approx(-found.merit)
+    assert after < before / 2
+
+
+@given(st.floats(-20, 20), st.floats(0.1, 1))
+def test_robust_loss_bounds_what_a_wrong_label_can_do(logit, exponent):
+    logits = torch.tensor([[logit, 0.0]], requires_grad=True)
+    loss = class_loss(logits, torch.tensor([1]), Recipe(exponent=exponent))
+    (pull,) = torch.autograd.grad(loss, logits)
+    assert 0 <= float(loss.detach()) <= 1 / exponent + 1e-6
+    plain = class_loss(logits, torch.tensor([1]), Recipe())
+    (plain_pull,) = torch.autograd.grad(plain, logits)
+    assert float(pull.abs().sum()) <= float(plain_pull.abs().sum()) + 1e-6
+
+
+def test_ignored_targets_change_no_loss():
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 2, IGNORED, IGNORED])
+    for recipe in (Recipe(), Recipe(exponent=0.7), Recipe(smoothing=0.1)):
+        assert float(class_loss(logits, targets, recipe)) == pytest.approx(
+            float(class_loss(logits[:2], targets[:2], recipe))
+        )
+
+
+def test_robust_number_loss_grows_less_with_an_outlier():
+    outputs, targets = torch.zeros(2), torch.tensor([0.0, 100.0])
+    plain = number_loss(outputs, targets, Recipe())
+    assert number_loss(outputs, targets, Recipe(exponent=0.7)) < plain / 10
+
+
+def test_robust_recipe_takes_smaller_steps_and_stops_earlier():
+    plain, robust = default_recipe(500), default_recipe(500, robust=True)
+    assert robust.rate < plain.rate
+    assert robust.patience < plain.patience
+    assert robust.exponent > 0
+
+
+def test_head_separates_what_is_separable():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(200, 5, generator=generator)
+    labels = (features[:, 0] > 0).long()
+    held = torch.randn(100, 5, generator=generator)
+    wanted = (held[:, 0] > 0).long()
+    weight, bias = fit_head((features, labels), (held, wanted), nlabels=2)
+    assert float(((held @ weight.T + bias).argmax(-1) == wanted).float().mean()) > 0.95
