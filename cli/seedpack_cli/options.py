@@ -17,7 +17,7 @@ from seedpack_cli.output import OutputFormat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from seedpack.codecs.base import BaseTensors
+    from seedpack.seed.base import Base as BaseModel
     from seedpack.seed.contents import Contents
     from seedpack.seed.opening import Seed
     from seedpack.trust.store import TrustStore
@@ -159,7 +159,7 @@ def open_trusted(
 @contextlib.contextmanager
 def open_base(
     path: Path | None, open_contents: Callable[[Path], Contents]
-) -> Iterator[BaseTensors | None]:
+) -> Iterator[BaseModel | None]:
     """Open what ``--base`` names, if anything; a seed by ``open_contents``."""
     if path is None:
         yield None

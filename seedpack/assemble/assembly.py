@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from seedpack.dtypes import DTYPES
@@ -12,17 +12,18 @@ from seedpack.frameworks import NamedTensor, TensorInfo
 from seedpack.frameworks.attachments import is_reserved
 from seedpack.frameworks.configs import find_pointer_in_file
 from seedpack.frameworks.safetensors_writer import write_safetensors
+from seedpack.seed.base import shared_files
 from seedpack.seed.opening import check_vouched
 from seedpack.seed.tensors import check_base, decode_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
-    from seedpack.codecs.base import BaseTensors
     from seedpack.container.manifest import Architecture, Attachment
     from seedpack.container.payload import PlacedChunk
+    from seedpack.seed.base import Base
     from seedpack.seed.contents import Contents
 
 _CONFIG: Final = "config.json"
@@ -40,6 +41,7 @@ class AssemblyReport:
         attachments: Names of the files written beside the weights.
         nbytes: Size of the weights file.
         unused: Layers that no parameter of the architecture takes; written all the same.
+        lacking: Files that a delta seed leaves to its base, and that base has not as they were.
     """
 
     output: Path
@@ -48,6 +50,7 @@ class AssemblyReport:
     attachments: tuple[str, ...]
     nbytes: int
     unused: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
 
 def assemble(  # noqa: PLR0913 -- each is an option of the command
@@ -57,7 +60,7 @@ def assemble(  # noqa: PLR0913 -- each is an option of the command
     layers: str | None = None,
     overwrite: bool = False,
     insecure: bool = False,
-    base: BaseTensors | None = None,
+    base: Base | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AssemblyReport:
     """Write the model that ``seed`` holds.
@@ -87,7 +90,9 @@ def assemble(  # noqa: PLR0913 -- each is an option of the command
             nbytes = weights.write(file)
         return weights.report(output, nbytes)
     unused = _check_architecture(architecture, weights.infos)
-    return _write_folder(seed, output, weights, unused)
+    shared, lacking = shared_files(seed.manifest, base)
+    report = _write_folder(seed, output, weights, unused, shared)
+    return replace(report, lacking=tuple(lacking))
 
 
 class _Weights:
@@ -97,7 +102,7 @@ class _Weights:
         self,
         seed: Contents,
         layers: str | None,
-        base: BaseTensors | None,
+        base: Base | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._seed = seed
@@ -154,23 +159,30 @@ def _check_architecture(architecture: Architecture, infos: Sequence[TensorInfo])
 
 
 def _write_folder(
-    seed: Contents, output: Path, weights: _Weights, unused: tuple[str, ...]
+    seed: Contents,
+    output: Path,
+    weights: _Weights,
+    unused: tuple[str, ...],
+    shared: Mapping[str, bytes],
 ) -> AssemblyReport:
     architecture = seed.manifest.architecture
     config = architecture.config if architecture else ""
     attachments = seed.attachments()
-    for attachment, _ in attachments:
-        if is_reserved(attachment.name):
-            raise _misleading(attachment, "has a name by which loaders take something else")
+    for name in (*shared, *(attachment.name for attachment, _ in attachments)):
+        if is_reserved(name):
+            raise _misleading(name, "has a name by which loaders take something else")
     with atomic_directory(output) as folder:
         # One after another, never all in memory; and before the layers: they are small, and one
         # that is refused spares the decoding.
+        for name, content in shared.items():
+            _write_file(folder, name, _checked_file(name, content))
         for attachment, chunks in attachments:
-            _write_file(folder, attachment.name, _read_attachment(seed, attachment, chunks))
+            content = seed.read_attachment(attachment, chunks)
+            _write_file(folder, attachment.name, _checked_file(attachment.name, content))
         _write_file(folder, _CONFIG, config.encode())
         with (folder / _WEIGHTS).open("xb") as file:
             nbytes = weights.write(file)
-    names = tuple(attachment.name for attachment, _ in attachments)
+    names = (*shared, *(attachment.name for attachment, _ in attachments))
     return weights.report(output, nbytes, names, unused)
 
 
@@ -180,18 +192,17 @@ def _write_file(folder: Path, name: str, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _read_attachment(seed: Contents, attachment: Attachment, chunks: list[PlacedChunk]) -> bytes:
-    content = seed.read_attachment(attachment, chunks)
-    key = find_pointer_in_file(attachment.name, content.decode(errors="replace"))
+def _checked_file(name: str, content: bytes) -> bytes:
+    key = find_pointer_in_file(name, content.decode(errors="replace"))
     if key is not None:
-        raise _misleading(attachment, f"points outside of the seed with {key!a}")
+        raise _misleading(name, f"points outside of the seed with {key!a}")
     return content
 
 
-def _misleading(attachment: Attachment, what: str) -> AssemblyError:
+def _misleading(name: str, what: str) -> AssemblyError:
     return AssemblyError(
         f"attachment {what}",
         rule="ASM-4",
-        where=f"attachment {attachment.name}",
+        where=f"attachment {name}",
         hint="assemble to OUT.safetensors, which takes the weights only",
     )

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from seedpack.codecs.base import BaseTensors
+    from seedpack.seed.base import Base
     from seedpack.seed.contents import Contents
 
 
 @contextlib.contextmanager
-def open_base(path: Path, open_contents: Callable[[Path], Contents]) -> Iterator[BaseTensors]:
+def open_base(path: Path, open_contents: Callable[[Path], Contents]) -> Iterator[Base]:
     """Open the base of delta seeds and close it at the end.
 
     Args:

@@ -14,7 +14,10 @@ import numpy as np
 
 from seedpack.codecs.tensors import base_digest, tensor_digest
 from seedpack.errors import IntegrityError
+from seedpack.files import read_small_file
+from seedpack.frameworks.attachments import collect_files
 from seedpack.frameworks.opening import open_weights
+from seedpack.limits import MAX_ATTACHMENT_NBYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +35,7 @@ class ModelBase:
         Raises:
             ExtractError: EXT-1 to EXT-8, EXT-12, there are no weights that could be read.
         """
-        self._where = str(path)
+        self._path = path
         self._weights = open_weights(path)
         self._infos = {info.name: info for info in self._weights.infos()}
         self._digests: dict[str, dict[str, bytes]] = {}  # by algorithm and name
@@ -57,9 +60,24 @@ class ModelBase:
         algorithm = next(iter(self._digests), "blake3-256")
         if _digest(algorithm, tensor) != self._digests_by(algorithm)[name]:
             raise IntegrityError(
-                "the base changed while it was read", rule="BAS-2", where=self._where
+                "the base changed while it was read", rule="BAS-2", where=str(self._path)
             )
         return np.frombuffer(tensor.data, tensor.dtype.storage)
+
+    def files(self) -> dict[str, bytes]:
+        """Return what lies beside the weights of a folder, by name, as a seed would carry it.
+
+        Raises:
+            ExtractError: EXT-11, a file points to code.
+            StoreError: FIL-1, one cannot be read.
+        """
+        if not self._path.is_dir():
+            return {}
+        found, _ = collect_files(self._path, weights=frozenset())
+        return {
+            file.name: read_small_file(file.path, limit=MAX_ATTACHMENT_NBYTES, rule="EXT-11")
+            for file in found
+        }
 
     def _digests_by(self, algorithm: str) -> dict[str, bytes]:
         with self._lock:

@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Final, Protocol
 
+from seedpack.codecs.base import BaseTensors
 from seedpack.codecs.registry import BASED_IDS
 from seedpack.codecs.tensors import base_digest, tensor_digest
+from seedpack.crypto.digests import digest
 from seedpack.dtypes import DTYPES, DType
 from seedpack.errors import AssemblyError
 from seedpack.seed.tensors import decode_layer, decode_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import numpy as np
 
+    from seedpack.container.manifest import Manifest
     from seedpack.seed.contents import Contents
+
+NAMES_KEY: Final = "base_files"  # of the recipe, BAS-7
+DIGEST_KEY: Final = "base_files_digest"
+_FILES_DOMAIN: Final = b"seedpack-base-files-v1\x00"
+
+
+class Base(BaseTensors, Protocol):
+    """A base with the files beside its tensors."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return the contents of tokenizer, card and such by name; empty where there are none."""
+
+
+def share_files(
+    algorithm: str, files: Mapping[str, bytes], names: Iterable[str]
+) -> dict[str, int | str]:
+    """Return what a recipe says of files that a delta leaves to its base (BAS-7)."""
+    chosen = sorted(names)
+    return {
+        NAMES_KEY: " ".join(chosen),
+        DIGEST_KEY: _files_digest(algorithm, {name: files[name] for name in chosen}).hex(),
+    }
+
+
+def shared_files(manifest: Manifest, base: Base | None) -> tuple[dict[str, bytes], list[str]]:
+    """Return the files that a delta left to its base, or the names of those that it lacks.
+
+    All or none: contents that are not the signed ones are not handed out (BAS-7).
+    """
+    names = str(manifest.recipe.get(NAMES_KEY, "")).split()
+    if not names or base is None:
+        return {}, names
+    files = base.files()
+    found = {name: files[name] for name in names if name in files}
+    actual = _files_digest(manifest.digest_algorithm, found).hex()
+    if len(found) < len(names) or actual != manifest.recipe.get(DIGEST_KEY):
+        return {}, names
+    return found, []
+
+
+def _files_digest(algorithm: str, files: Mapping[str, bytes]) -> bytes:
+    parts = [_FILES_DOMAIN + struct.pack("<Q", len(files))]
+    for name, content in sorted(files.items()):
+        encoded = name.encode()
+        parts.append(struct.pack("<H", len(encoded)) + encoded + digest(algorithm, content))
+    return digest(algorithm, *parts)
 
 
 class SeedBase:
@@ -60,3 +112,15 @@ class SeedBase:
             CodecError: It does not decode.
         """
         return decode_layer(self._seed, *self._layers[name]).reshape(-1)
+
+    def files(self) -> dict[str, bytes]:
+        """Return the attachments by name.
+
+        Raises:
+            IntegrityError: CHK-2, PRT-3 or ATT-6.
+            CodecError: ZST.
+        """
+        return {
+            attachment.name: self._seed.read_attachment(attachment, chunks)
+            for attachment, chunks in self._seed.attachments()
+        }
