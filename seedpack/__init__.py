@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from seedpack.assemble import assemble as assemble_seed
+    from seedpack.assemble import open_base
     from seedpack.crypto.keys import Algorithm, PublicKey, generate_private_key
     from seedpack.errors import SeedError
     from seedpack.extract import extract as extract_seed
+    from seedpack.extract import extract_delta
     from seedpack.frameworks.lazy_models import load_model
     from seedpack.seed.lazy import LazyTensors
     from seedpack.seed.opening import Seed, open_seed, open_unverified
@@ -37,11 +39,13 @@ _HOMES: Final = {
     "SeedError": "seedpack.errors:SeedError",
     "TrustStore": "seedpack.trust.store:TrustStore",
     "assemble_seed": "seedpack.assemble:assemble",
+    "extract_delta": "seedpack.extract:extract_delta",
     "extract_seed": "seedpack.extract:extract",
     "generate_private_key": "seedpack.crypto.keys:generate_private_key",
     "load_model": "seedpack.frameworks.lazy_models:load_model",
     "load_trust_store": "seedpack.trust.storefile:load_trust_store",
     "merge_seeds": "seedpack.seed.partial:merge_seeds",
+    "open_base": "seedpack.assemble:open_base",
     "open_seed": "seedpack.seed.opening:open_seed",
     "open_unverified": "seedpack.seed.opening:open_unverified",
     "repair_seed": "seedpack.seed.repair:repair_seed",
@@ -60,11 +64,13 @@ __all__ = [
     "TrustStore",
     "__version__",
     "assemble_seed",
+    "extract_delta",
     "extract_seed",
     "generate_private_key",
     "load_model",
     "load_trust_store",
     "merge_seeds",
+    "open_base",
     "open_seed",
     "open_unverified",
     "repair_seed",

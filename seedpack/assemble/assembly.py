@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from seedpack.container.manifest import Architecture, Attachment
-    from seedpack.container.payload import PlacedChunk
+    from seedpack.container.manifest import Architecture
     from seedpack.seed.base import Base
     from seedpack.seed.contents import Contents
 

@@ -21,6 +21,7 @@ model's size; and nothing has the output's name before it is complete.
 from __future__ import annotations
 
 from seedpack.extract.coding import Choice, Coding
+from seedpack.extract.deltas import extract_delta
 from seedpack.extract.extraction import extract
 from seedpack.extract.publication import Publication
 from seedpack.extract.publishing import publish
@@ -33,5 +34,6 @@ __all__ = [
     "LayerReport",
     "Publication",
     "extract",
+    "extract_delta",
     "publish",
 ]

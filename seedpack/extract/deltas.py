@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
 DELTA: Final = "delta"
 _LOST_SHARE: Final = 0.1  # of each model's energy of differences, where no size is asked for
-_LEVELS: Final = range(-40 * 16, 40 * 16)  # lambda = 2^(level / 16) x energy per byte
-_MAX_ROUNDS: Final = 8
+_OCTAVE: Final = 64
+_LEVELS: Final = range(-20 * _OCTAVE, 20 * _OCTAVE)  # lambda = 2^(level / 64) x energy per byte
+_MAX_ROUNDS: Final = 10
 _MAX_PREFIXES: Final = 64
 # Of transformers: under which of them a base may hold what the model has without its head.
 _PREFIXES: Final = ("bert.", "roberta.", "distilbert.", "model.", "transformer.", "vit.")
@@ -55,8 +56,8 @@ def extract_delta(  # noqa: PLR0913 -- each is an option of the command
     output: Path,
     *,
     base: BaseModel,
-    base_name: str,
     name: str,
+    base_name: str | None = None,
     ratio: float | None = None,
     max_nbytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -68,8 +69,8 @@ def extract_delta(  # noqa: PLR0913 -- each is an option of the command
         model: A transformers folder, a ``.safetensors`` file or a state dict.
         output: The container; it appears when it is complete.
         base: What ``model`` was tuned from, as ``ModelBase`` or ``SeedBase`` open it.
-        base_name: For people, who have to find it.
         name: Seed name (MAN-11).
+        base_name: For people, who have to find the base; default: what it is called here.
         ratio: Bytes of all tensors over bytes of the file, hit within 2 %.
         max_nbytes: Size that the file never exceeds. Without either, differences of low rank
             are kept nearly exactly, and nine tenths of the energy of all others.
@@ -86,7 +87,7 @@ def extract_delta(  # noqa: PLR0913 -- each is an option of the command
     source, recipe = _leave_files(open_model(model), base, publication.digest_algorithm)
     target = make_target(ratio, max_nbytes, sum(info.nbytes for info in source.infos()))
     differences = _compare_all(source, base)
-    record = Base(digest=base.digest(publication.digest_algorithm), name=base_name)
+    record = Base(digest=base.digest(publication.digest_algorithm), name=base_name or base.name)
     search = _Search(source, base, differences, recipe)
     return publish_as(
         source,
@@ -186,33 +187,28 @@ class _Search:
         """Return the seed that ``target`` asks for, or the small and faithful one."""
         if target is None:
             return self._build(builder, self._faithful(), {})
-        built, level = None, self._level_for(target.aim - self._overhead(builder))
         overhead = self._overhead(builder)
         tried: dict[int, int] = {}
         for _ in range(_MAX_ROUNDS):
+            level = _between(self._level_for(target.aim - overhead), tried, target)
+            if level is None:
+                break
             chosen = self._choose(level)
             built = self._build(builder, chosen, {"target": target.text})
             tried[level] = built.report.file_nbytes
             if target.is_met_well(tried[level]):
                 break
-            overhead = built.report.file_nbytes - chosen.nbytes
-            following = self._level_for(target.aim - overhead)
-            if following in tried:
-                break
-            level = following
-        return self._settle(builder, target, tried, built)
+            overhead = tried[level] - chosen.nbytes
+        return self._settle(builder, target, tried)
 
-    def _settle(
-        self, builder: Builder, target: Target, tried: Mapping[int, int], last: Built | None
-    ) -> Built:
+    def _settle(self, builder: Builder, target: Target, tried: Mapping[int, int]) -> Built:
         """Return the best of what was tried, built anew where it was not the last one."""
         allowed = {level: size for level, size in tried.items() if target.allows(size)}
-        if not allowed or last is None:
+        if not allowed:
             raise self._unreachable(builder, target)
         best = min(allowed, key=lambda level: abs(allowed[level] - target.aim))
-        if allowed[best] != last.report.file_nbytes:
-            last = self._build(builder, self._choose(best), {"target": target.text})
-        return last._replace(report=replace(last.report, target=target.text))
+        built = self._build(builder, self._choose(best), {"target": target.text})
+        return built._replace(report=replace(built.report, target=target.text))
 
     def _unreachable(self, builder: Builder, target: Target) -> ExtractError:
         smallest = self._build(builder, self._choose(_LEVELS[-1]), {}).report.file_nbytes
@@ -228,7 +224,7 @@ class _Search:
 
     def _choose(self, level: int) -> _Chosen:
         """Return for each tensor the offer of least error + lambda x bytes."""
-        price = self._unit * 2.0 ** (level / 16)
+        price = self._unit * 2.0 ** (level / _OCTAVE)
         offers = {
             name: min(found.offers, key=lambda offer: offer.error + price * offer.nbytes)
             for name, found in self._differences.items()
@@ -294,3 +290,12 @@ def _sum(offers: dict[str, Offer]) -> _Chosen:
         sum(offer.nbytes for offer in offers.values()),
         sum(offer.error for offer in offers.values()),
     )
+
+
+def _between(wanted: int, tried: Mapping[int, int], target: Target) -> int | None:
+    """Return a level between those known to be too fine and too coarse; None if there is none."""
+    too_fine = [level for level, size in tried.items() if size > target.aim]
+    too_coarse = [level for level, size in tried.items() if size <= target.aim]
+    lowest = max(too_fine, default=_LEVELS[0] - 1) + 1
+    highest = min(too_coarse, default=_LEVELS[-1] + 1) - 1
+    return min(max(wanted, lowest), highest) if lowest <= highest else None

@@ -22,7 +22,7 @@ from seedpack.codecs.delta.encoding import (
     encode_same,
     quantise_factors,
 )
-from seedpack.codecs.ecq.rates import estimate_rates
+from seedpack.codecs.ecq.levels import find_thresholds, round_to_levels
 from seedpack.codecs.floats import round_bfloat16, to_float32, widen_bfloat16
 from seedpack.codecs.values import all_finite
 
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 EXACT_TAIL: Final = 1e-4  # singular values below, relative to the largest, are rounding
 _RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-_STEPS: Final = tuple(2.0 ** (k / 2) for k in range(-6, 5))  # relative to the root mean square
+_SHOWN: Final = tuple(k / 2 for k in range(-6, 5))  # octaves above the root mean square
+_BETWEEN: Final = 1 / 16  # octave: about a hundredth of a file's size
 _SAMPLE_VALUES: Final = 1 << 14
+_LANE_BITS: Final = 0.009  # per value: a lane of 2048 costs 15, and no symbol is free
 _GRID_NBYTES: Final = 130  # params, chunk record and first states of a grid, about
 _FACTORS_NBYTES: Final = 100  # the same of factors, without their weights
 
@@ -132,18 +134,24 @@ def _offer(values: np.ndarray, origin: Origin) -> Difference:
 
 
 def _grids(values: np.ndarray, energy: float, weight: float) -> Iterator[Offer]:
-    """Yield grids of several steps, by what a sample shows."""
+    """Yield grids of many steps: some by what a sample shows, others between them."""
     flat = values.reshape(-1)
     sample = np.ascontiguousarray(flat[:: -(-flat.size // _SAMPLE_VALUES)])
     scale = math.sqrt(energy / flat.size)
-    steps = [_round_step(scale * relative) for relative in _STEPS]
-    rates = estimate_rates(sample, steps)
-    for step, rate in zip(steps, rates, strict=True):
-        levels = np.rint(sample / np.float32(step))
-        lost = float(np.square(sample - levels * np.float32(step), dtype=np.float64).mean())
-        # A lane of 2048 values costs 15 bits, and a symbol no less than 2^-12 of one.
-        nbytes = flat.size * (float(rate) + 0.009) / 8 + _GRID_NBYTES
-        yield Offer(nbytes, lost * flat.size * weight, step=step)
+    shown = np.array([_try_grid(sample, scale * 2.0**at) for at in _SHOWN])  # (s, 2)
+    for at in np.arange(_SHOWN[0], _SHOWN[-1], _BETWEEN):
+        rate, lost = (float(np.interp(at, _SHOWN, column)) for column in shown.T)
+        nbytes = flat.size * (rate + _LANE_BITS) / 8 + _GRID_NBYTES
+        yield Offer(nbytes, lost * flat.size * weight, step=_round_step(scale * 2.0**at))
+
+
+def _try_grid(sample: np.ndarray, step: float) -> tuple[float, float]:
+    """Return bits and lost energy per value, rounded as the encoder does: much to nothing."""
+    levels = round_to_levels(sample, step, find_thresholds(sample, step))
+    _, counts = np.unique(levels, return_counts=True)
+    shares = counts / sample.size
+    lost = np.square(sample - levels * np.float32(step), dtype=np.float64).mean()
+    return -float((shares * np.log2(shares)).sum()), float(lost)
 
 
 def _round_step(step: float) -> float:

@@ -41,6 +41,11 @@ class ModelBase:
         self._digests: dict[str, dict[str, bytes]] = {}  # by algorithm and name
         self._lock = threading.Lock()
 
+    @property
+    def name(self) -> str:
+        """The last part of the path, in printable characters."""
+        return self._path.resolve().name.encode("ascii", "replace").decode()
+
     def digest(self, algorithm: str) -> bytes:
         """Read everything once and return the digest as a base; later calls cost nothing."""
         return base_digest(algorithm, self._digests_by(algorithm))

@@ -29,6 +29,10 @@ _FILES_DOMAIN: Final = b"seedpack-base-files-v1\x00"
 class Base(BaseTensors, Protocol):
     """A base with the files beside its tensors."""
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
     def files(self) -> Mapping[str, bytes]:
         """Return the contents of tokenizer, card and such by name; empty where there are none."""
 
@@ -86,6 +90,11 @@ class SeedBase:
             )
         self._seed = seed
         self._layers = {layer.name: (layer, chunks) for layer, chunks in seed.layers()}
+
+    @property
+    def name(self) -> str:
+        """The seed's name."""
+        return self._seed.manifest.name
 
     def digest(self, algorithm: str) -> bytes:
         """Return the digest as a base: from the signed digests where they are by ``algorithm``."""

@@ -118,9 +118,7 @@ class LowRankTuning:
         return encoded
 
 
-def _linear_layers(
-    model: torch.nn.Module, rank: int
-) -> Iterator[tuple[str, torch.nn.Linear]]:
+def _linear_layers(model: torch.nn.Module, rank: int) -> Iterator[tuple[str, torch.nn.Linear]]:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
             rows, columns = module.weight.shape

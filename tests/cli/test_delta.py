@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from spec.vectors.builders.codec_delta import FILE, OTHER, base_digest
 from tests.vectors.readers import FOLDER
@@ -43,3 +45,23 @@ def test_a_base_seed_of_a_stranger_is_not_trusted(shell):
     refused = shell("assemble", SEED, "-o", "out.safetensors", *TRUST, "--base", base)
     assert refused.status == 4
     assert not (shell.folder / "out.safetensors").exists()
+
+
+def test_a_tuned_model_goes_through_a_delta_seed(shell):
+    random = np.random.default_rng(1)
+    base = {"w": random.normal(0, 1, (200, 300)).astype(np.float32)}
+    model = {"w": base["w"] + random.normal(0, 0.01, (200, 300)).astype(np.float32)}
+    save_file(base, shell.folder / "base.safetensors")
+    save_file(model, shell.folder / "model.safetensors")
+    assert shell("keygen", "alice", "--no-passphrase").status == 0
+    over = ("--base", "base.safetensors")
+    words = ("extract", "model.safetensors", "-o", "d.seed", *over, "--key", "alice.key")
+    assert shell(*words, "--ratio", 10).status == 0
+    trust = ("--key", "alice.pub")
+    assert shell("verify", "d.seed", *trust, "--decode", *over).status == 0
+    assert shell("assemble", "d.seed", "-o", "out.safetensors", *trust, *over).status == 0
+    result = load_file(shell.folder / "out.safetensors")["w"]
+    assert np.abs(result - model["w"]).max() < 0.05
+    wrong = shell(*words, "--codec", "q8", "--force")
+    assert wrong.status == 2
+    assert "codec of its own" in wrong.stderr

@@ -109,6 +109,8 @@ def assemble(
             trusted[0].record(contents)
     if report.unused:
         output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
+    if report.lacking:
+        output.print_note(f"left to the base, which has not the same: {', '.join(report.lacking)}")
     row = {
         "path": str(out),
         "verified": not insecure,
@@ -117,6 +119,7 @@ def assemble(
         "attachments": report.attachments,
         "nbytes": report.nbytes,
         "unused": report.unused,
+        "lacking": report.lacking,
     }
     share = f"{report.layers} of {report.layers_total} layers"
     state = "NOT verified" if insecure else "verified"

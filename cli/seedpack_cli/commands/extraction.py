@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from enum import StrEnum
@@ -15,7 +16,11 @@ from seedpack_cli import options, output
 from seedpack_cli.commands import training
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seedpack.extract import ExtractReport
+    from seedpack.extract.publication import PublicationOptions
+    from seedpack.seed.contents import Contents
 
 
 class CodecId(StrEnum):
@@ -85,6 +90,15 @@ def extract(
     steps: training.Steps = None,
     trainings: training.Trainings = None,
     checkpoint: training.Checkpoint = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            "--base",
+            metavar="BASE",
+            help="Store differences from this model only: a folder or file of weights, or a seed.",
+        ),
+    ] = None,
+    trust: options.TrustPath = None,
     parity: Annotated[
         int | None,
         typer.Option("--parity", metavar="PCT", min=1, max=1000, help="Add repair parity, in %."),
@@ -99,14 +113,18 @@ def extract(
 ) -> None:
     """Make a seed of MODEL: weights, architecture as data, tokenizer and card.
 
-    With --train the seed's few numbers are trained to make the model answer as it did, and every
+    With --base the seed holds what MODEL differs in from that model, and whoever assembles it needs
+    the same. With --train the seed's few numbers are trained to make the model answer as it did, and every
     figure is printed beside its controls.
 
     No code is taken from MODEL and none can be put into a seed. The same model, options and key
     give the same file, bit for bit, where SOURCE_DATE_EPOCH fixes the time.
     """
     from seedpack.crypto.keyfiles import load_private_key  # noqa: PLC0415
-    from seedpack.extract import Publication  # noqa: PLC0415
+    from seedpack.extract import (
+        Publication,
+        extract_delta,
+    )
     from seedpack.extract import extract as extract_model  # noqa: PLC0415
 
     del output_format  # read through output.settings
@@ -114,34 +132,35 @@ def extract(
     given = training.Options(train, task, evaluation, factory, steps, trainings, checkpoint)
     given.check(ratio=ratio, others=bool(codec or max_bytes))
     private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
+    if base is not None and (codec is not None or train is not None):
+        raise typer.BadParameter("--base has a codec of its own; leave out --codec and --train")
+    named = name or _name_of(model)
+    published: PublicationOptions = {
+        "version": version,
+        "expires": options.parse_date(expires),
+        "digest_algorithm": digest.value,
+        "parity_percent": parity,
+        "key": private,
+        "overwrite": force,
+    }
     if train is not None and ratio is not None:
-        publication = Publication(
-            name=name or _name_of(model),
-            version=version,
-            expires=options.parse_date(expires),
-            digest_algorithm=digest.value,
-            parity_percent=parity,
-            key=private,
-            overwrite=force,
-        )
+        publication = Publication(name=named, **published)
         training.extract_trained(model, out, publication, given, ratio)
         return
-    report = extract_model(
-        model,
-        out,
-        name=name or _name_of(model),
-        version=version,
-        codec=codec.value if codec else None,
-        ratio=ratio,
-        max_nbytes=max_bytes,
-        expires=options.parse_date(expires),
-        digest_algorithm=digest.value,
-        parity_percent=parity,
-        key=private,
-        overwrite=force,
-        progress=output.progress_bar(f"extracting {model.name}"),
-    )
+    make: Callable[..., ExtractReport]
+    make = functools.partial(extract_model, codec=codec.value if codec else None)
+    with options.open_base(base, functools.partial(_open_trusted, trust)) as tensors:
+        if tensors is not None:
+            make = functools.partial(extract_delta, base=tensors)
+        bar = output.progress_bar(f"extracting {model.name}")
+        sizes = {"ratio": ratio, "max_nbytes": max_bytes}
+        report = make(model, out, name=named, progress=bar, **sizes, **published)
     _print(out, report, signed=private is not None)
+
+
+def _open_trusted(trust: Path | None, path: Path) -> Contents:
+    """Open a base that is a seed: what is built on must be trusted, too (BAS-6)."""
+    return options.open_trusted(path, lambda: options.Trust(trust, None, None), insecure=False)
 
 
 def _check_target(codec: CodecId | None, ratio: float | None, max_bytes: int | None) -> None:
