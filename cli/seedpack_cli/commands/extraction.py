@@ -114,17 +114,14 @@ def extract(
     """Make a seed of MODEL: weights, architecture as data, tokenizer and card.
 
     With --base the seed holds what MODEL differs in from that model, and whoever assembles it needs
-    the same. With --train the seed's few numbers are trained to make the model answer as it did, and every
-    figure is printed beside its controls.
+    the same. With --train the seed's few numbers are trained to make the model answer as it did,
+    and every figure is printed beside its controls.
 
     No code is taken from MODEL and none can be put into a seed. The same model, options and key
     give the same file, bit for bit, where SOURCE_DATE_EPOCH fixes the time.
     """
     from seedpack.crypto.keyfiles import load_private_key  # noqa: PLC0415
-    from seedpack.extract import (
-        Publication,
-        extract_delta,
-    )
+    from seedpack.extract import Publication, extract_delta  # noqa: PLC0415
     from seedpack.extract import extract as extract_model  # noqa: PLC0415
 
     del output_format  # read through output.settings
@@ -153,8 +150,8 @@ def extract(
         if tensors is not None:
             make = functools.partial(extract_delta, base=tensors)
         bar = output.progress_bar(f"extracting {model.name}")
-        sizes = {"ratio": ratio, "max_nbytes": max_bytes}
-        report = make(model, out, name=named, progress=bar, **sizes, **published)
+        more = functools.partial(make, ratio=ratio, max_nbytes=max_bytes, progress=bar)
+        report = more(model, out, name=named, **published)
     _print(out, report, signed=private is not None)
 
 
