@@ -107,10 +107,7 @@ def assemble(
             report, tuned = tuning.tune_seed(contents, out, chosen, assemble_to)
         if isinstance(contents, Seed) and not no_record:
             trusted[0].record(contents)
-    if report.unused:
-        output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
-    if report.lacking:
-        output.print_note(f"left to the base, which has not the same: {', '.join(report.lacking)}")
+    _print_notes(report)
     row = {
         "path": str(out),
         "verified": not insecure,
@@ -128,3 +125,10 @@ def assemble(
         row["tuning"] = tuned.as_dict()
         text += f", then tuned\n{tuning.describe(tuned)}"
     output.print_data(row, text)
+
+
+def _print_notes(report: AssemblyReport) -> None:
+    if report.unused:
+        output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
+    if report.lacking:
+        output.print_note(f"left to the base, which has not the same: {', '.join(report.lacking)}")
