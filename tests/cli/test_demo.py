@@ -28,6 +28,17 @@ def test_the_demo_tells_the_whole_story(shell):
     }
     assert accuracy["original"] > 90
     assert accuracy["control: random"] < 25
+    trained = {
+        arm: float(value)
+        for arm, value in re.findall(
+            r"   (trained seed|control: student|control: random) +([\d.]+) %.* bytes", done.stdout
+        )
+    }
+    assert trained["trained seed"] > 0.97 * accuracy["original"]
+    assert trained["trained seed"] >= trained["control: student"]
+    assert trained["control: random"] < 25
+    (ratio,) = re.findall(r"a seed, signed: (\d+)x", done.stdout)
+    assert int(ratio) >= 100
     kept = {path.name for path in (shell.folder / "kept").iterdir()}
     assert {"digits.seed", "damaged.seed", "fixed.seed", "trust.json", "publisher.pub"} <= kept
     key = shell.folder / "kept" / "publisher.pub"

@@ -1,4 +1,4 @@
-"""The demo's seven steps, told to somebody who has never heard of seeds."""
+"""The demo's eight steps, told to somebody who has never heard of seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seedpack.seed.repair import repair_seed
 from seedpack.seed.verify import verify_seed
 from seedpack.trust.store import Principal, TrustedKey, TrustStore
 from seedpack.trust.storefile import load_trust_store, record_seen, save_trust_store
-from seedpack_cli.demo import attacks, figures, network
+from seedpack_cli.demo import attacks, figures, network, training
 from seedpack_cli.output import format_nbytes
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def tell(folder: Path, say: Callable[[str], None]) -> None:
     _attack(cast, seed, older, say)
     _damage_and_repair(cast, seed, say)
     _rebuild(cast, digits, networks, models, say)
+    training.tell(folder, digits, models, cast.publisher, say)
 
 
 def _save(folder: Path, name: str, net: torch.nn.Module) -> Path:
