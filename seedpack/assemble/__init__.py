@@ -14,5 +14,6 @@ from __future__ import annotations
 
 from seedpack.assemble.assembly import AssemblyReport, assemble
 from seedpack.assemble.bases import open_base
+from seedpack.assemble.batch import Outcome, assemble_many
 
-__all__ = ["AssemblyReport", "assemble", "open_base"]
+__all__ = ["AssemblyReport", "Outcome", "assemble", "assemble_many", "open_base"]

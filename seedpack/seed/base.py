@@ -73,7 +73,11 @@ def _files_digest(algorithm: str, files: Mapping[str, bytes]) -> bytes:
 
 
 class SeedBase:
-    """The tensors of an open seed, which whoever opened it vouches for."""
+    """The tensors of an open seed, which whoever opened it vouches for.
+
+    Attributes:
+        contents: The seed.
+    """
 
     def __init__(self, seed: Contents) -> None:
         """Take a seed that stands on its own.
@@ -88,21 +92,21 @@ class SeedBase:
                 where=str(seed.file.path),
                 hint="assemble it first, and pass what comes out",
             )
-        self._seed = seed
+        self.contents = seed
         self._layers = {layer.name: (layer, chunks) for layer, chunks in seed.layers()}
 
     @property
     def name(self) -> str:
         """The seed's name."""
-        return self._seed.manifest.name
+        return self.contents.manifest.name
 
     def digest(self, algorithm: str) -> bytes:
         """Return the digest as a base: from the signed digests where they are by ``algorithm``."""
-        if algorithm == self._seed.manifest.digest_algorithm:
+        if algorithm == self.contents.manifest.digest_algorithm:
             return base_digest(algorithm, {n: la.digest for n, (la, _) in self._layers.items()})
         digests = {
             tensor.name: tensor_digest(algorithm, tensor.dtype, tensor.array.shape, tensor.array)
-            for tensor in decode_layers(self._seed)
+            for tensor in decode_layers(self.contents)
         }
         return base_digest(algorithm, digests)
 
@@ -120,7 +124,7 @@ class SeedBase:
             IntegrityError: CHK-2, PRT-3 or LAY-8.
             CodecError: It does not decode.
         """
-        return decode_layer(self._seed, *self._layers[name]).reshape(-1)
+        return decode_layer(self.contents, *self._layers[name]).reshape(-1)
 
     def files(self) -> dict[str, bytes]:
         """Return the attachments by name.
@@ -130,6 +134,6 @@ class SeedBase:
             CodecError: ZST.
         """
         return {
-            attachment.name: self._seed.read_attachment(attachment, chunks)
-            for attachment, chunks in self._seed.attachments()
+            attachment.name: self.contents.read_attachment(attachment, chunks)
+            for attachment, chunks in self.contents.attachments()
         }

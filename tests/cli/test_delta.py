@@ -65,3 +65,18 @@ def test_a_tuned_model_goes_through_a_delta_seed(shell):
     wrong = shell(*words, "--codec", "q8", "--force")
     assert wrong.status == 2
     assert "codec of its own" in wrong.stderr
+
+
+def test_several_seeds_are_assembled_and_the_status_is_that_of_the_refused(shell):
+    good = FOLDER / "codecs" / "delta-same.seed"
+    bad = FOLDER / "codecs" / "delta-sign-pad.seed"
+    words = ("assemble", good, bad, SEED, "-o", "out", *TRUST, "--base", FOLDER / FILE)
+    done = shell(*words)
+    assert done.status == 6
+    assert "COD-DLT-5" in done.stderr
+    assert sorted(path.name for path in (shell.folder / "out").iterdir()) == [
+        "delta-ecq-float16.safetensors",
+        "delta-same.safetensors",
+    ]
+    assert shell(*words, "--layers", "w").status == 2
+    assert shell("assemble", good, good, "-o", "out", *TRUST).status == 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seedpack_cli import options, output, tuning
+from seedpack_cli.commands.batch import assemble_batch
 
 if TYPE_CHECKING:
     from seedpack.assemble import AssemblyReport
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 
 
 def assemble(
-    seed: options.SeedPath,
+    paths: Annotated[list[Path], typer.Argument(metavar="SEED...", help="Seeds.")],
     out: Annotated[
         Path,
-        typer.Option("--output", "-o", help="A new folder, or a file ending in .safetensors."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A new folder, or a file ending in .safetensors; of several seeds, a folder that "
+            "takes each under its name.",
+        ),
     ],
     trust: options.TrustPath = None,
     key: options.KeyPaths = None,
@@ -47,6 +53,8 @@ def assemble(
     report_path: tuning.Report = None,
 ) -> None:
     """Verify SEED and rebuild the model from it; a delta seed needs its --base.
+
+    Of several seeds, one that is refused harms no other; the exit status is that of the first.
 
     OUT is a folder that AutoModel.from_pretrained loads, or a .safetensors file. Nothing is written
     unless every signature, digest and shape is as it should be. With --task, OUT is the tuned
@@ -83,6 +91,12 @@ def assemble(
     def open_contents(path: Path) -> Contents:
         return options.open_trusted(path, load_trust, insecure=insecure, now=now)
 
+    if len(paths) > 1:
+        record = None if no_record else trusted
+        alone = bool(task or layers or force)
+        assemble_batch(paths, out, open_contents, base, record, alone=alone, insecure=insecure)
+        return
+    (seed,) = paths
     with open_contents(seed) as contents, options.open_base(base, open_contents) as tensors:
         bar = output.progress_bar(f"assembling {seed.name}")
 
