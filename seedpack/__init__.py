@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seedpack.seed.verify import verify_seed
     from seedpack.trust.store import TrustStore
     from seedpack.trust.storefile import load_trust_store
-    from seedpack.tune import tune as tune_model
+    from seedpack.tune import tune_model
 
 __version__: Final = "0.1.0"
 
@@ -51,7 +51,7 @@ _HOMES: Final = {
     "repair_seed": "seedpack.seed.repair:repair_seed",
     "sign_seed": "seedpack.seed.signing:sign_seed",
     "split_seed": "seedpack.seed.partial:split_seed",
-    "tune_model": "seedpack.tune:tune",
+    "tune_model": "seedpack.tune:tune_model",
     "verify_seed": "seedpack.seed.verify:verify_seed",
 }
 

@@ -9,8 +9,21 @@ the assembled model of the first seed ──> OUT, whole or not at all
 
 from __future__ import annotations
 
+from seedpack.tune.classifier import TunedClassifier, load_classifier
 from seedpack.tune.plan import TunePlan
 from seedpack.tune.report import ArmReport, MetricReport, TuneReport
-from seedpack.tune.tuning import load_split, tune
+from seedpack.tune.tuning import evaluate, load_split, tune, tune_arm, tune_model
 
-__all__ = ["ArmReport", "MetricReport", "TunePlan", "TuneReport", "load_split", "tune"]
+__all__ = [
+    "ArmReport",
+    "MetricReport",
+    "TunePlan",
+    "TuneReport",
+    "TunedClassifier",
+    "evaluate",
+    "load_classifier",
+    "load_split",
+    "tune",
+    "tune_arm",
+    "tune_model",
+]

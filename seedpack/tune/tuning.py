@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from seedpack.training import check_split, get_task, read_examples
 from seedpack.training.examples import USUAL_COLUMNS
 from seedpack.training.recipes import default_recipe
 from seedpack.training.sampling import draw_samples, hold_out
+from seedpack.tune.plan import TunePlan
 from seedpack.tune.report import (
     ASSEMBLED,
     CONTROL,
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from seedpack.training.recipes import Recipe
     from seedpack.training.scores import Score
     from seedpack.training.tasks.base import Adapter
-    from seedpack.tune.plan import TunePlan
 
     Watch = Callable[[str, int, int], None]
 
@@ -59,6 +60,35 @@ def load_split(
     for seed in plan.seeds:
         draw_samples(split, plan.samples, seed=seed)
     return split
+
+
+def tune_model(
+    model: Path,
+    task: str,
+    train: str | Path,
+    evaluation: str | Path,
+    *,
+    plan: TunePlan | None = None,
+    output: Path | None = None,
+) -> TuneReport:
+    """Tune ``model`` for ``task``: ``load_split``, then ``tune``.
+
+    Args:
+        model: A transformers folder, or with a factory a weights file.
+        task: One of ``seedpack.training.TASKS``.
+        train: What to tune on: a file, a folder of images or the id of a data set.
+        evaluation: What to measure on.
+        plan: Samples, epochs, seeds, arms; default: all samples, one seed, with control arm.
+        output: Where the tuned model goes.
+
+    Raises:
+        TrainingError: TRN-1 to TRN-13.
+        AssemblyError: ASM-1, ASM-5, factory and weights do not fit.
+        StoreError: OUT-1, OUT-2.
+    """
+    chosen = plan or TunePlan()
+    split = load_split(task, train, evaluation, chosen)
+    return tune(model, split, chosen, output=output)
 
 
 def tune(
@@ -103,8 +133,17 @@ def tune(
     scores: dict[str, list[list[Score]]] = {arm: [] for arm in arms}
     for seed in plan.seeds:
         for arm, path in arms.items():
-            adapter = _tune_once(arm, path, split, plan, recipe, seed, progress)
-            scores[arm].append(_evaluate(adapter, split, recipe))
+            watch = None if progress is None else functools.partial(progress, arm)
+            adapter = tune_arm(
+                path,
+                split,
+                plan,
+                recipe,
+                seed=seed,
+                random_init=arm == CONTROL,
+                progress=watch,
+            )
+            scores[arm].append(evaluate(adapter, split, recipe))
             if output is not None and arm == ASSEMBLED and seed == plan.seed:
                 _write(adapter, model, output)
     difference, p, kept = compare_arms(scores)
@@ -132,25 +171,31 @@ def _check_model(path: Path) -> None:
         ) from error
 
 
-def _tune_once(  # noqa: PLR0913, PLR0917 -- one call, all that it depends on
-    arm: str,
+def tune_arm(  # noqa: PLR0913 -- one call, all that it depends on
     path: Path,
     split: Split,
     plan: TunePlan,
     recipe: Recipe,
+    *,
     seed: int,
-    progress: Watch | None,
+    random_init: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Adapter:
+    """Return the model of ``path``, or its architecture at random, tuned with one seed.
+
+    Raises:
+        TrainingError: TRN-7, model and data do not fit; TRN-12, TRN-13.
+        AssemblyError: ASM-1, ASM-5, factory and weights do not fit.
+    """
+    from seedpack.training.loop import train  # noqa: PLC0415 -- torch
     from seedpack.training.tasks.opening import open_adapter  # noqa: PLC0415 -- torch
 
-    adapter = open_adapter(split, path, factory=plan.factory, random_init=arm == CONTROL, seed=seed)
-    from seedpack.training.loop import train  # noqa: PLC0415 -- torch
+    adapter = open_adapter(split, path, factory=plan.factory, random_init=random_init, seed=seed)
 
     samples = draw_samples(split, plan.samples, seed=seed)
     stratify = bool(split.labels) and samples.form != "tokens"
     fitted, held = hold_out(samples, stratify=stratify, seed=seed)
     items = adapter.encode(samples, recipe)
-    watch = None if progress is None else lambda done, total: progress(arm, done, total)
     fit_items, held_items = [items[i] for i in fitted], [items[i] for i in held]
     held_examples = samples.take(held)
     train(
@@ -160,12 +205,13 @@ def _tune_once(  # noqa: PLR0913, PLR0917 -- one call, all that it depends on
         recipe,
         seed=seed,
         judge=lambda answers: adapter.score(answers, held_examples)[0].value,
-        progress=watch,
+        progress=progress,
     )
     return adapter
 
 
-def _evaluate(adapter: Adapter, split: Split, recipe: Recipe) -> list[Score]:
+def evaluate(adapter: Adapter, split: Split, recipe: Recipe) -> list[Score]:
+    """Return the scores of a tuned model on the evaluation."""
     from seedpack.training.batches import answer  # noqa: PLC0415 -- torch
 
     items = adapter.encode(split.evaluation, recipe)

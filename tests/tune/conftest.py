@@ -119,7 +119,18 @@ def data(tmp_path_factory):
         images = np.random.default_rng(seed).normal(size=(count, 3, 8, 8)).astype(np.float32)
         np.savez(folder / "images.npz", x=images, y=(images.mean((1, 2, 3)) > 0).astype(int))
         made[part] = folder
+        _draw_images(folder / "images", count)
     return made
+
+
+def _draw_images(folder, count):
+    from PIL import Image
+
+    for kind, shade in (("dark", 40), ("light", 200)):
+        (folder / kind).mkdir(parents=True)
+        for i in range(count // 2):
+            path = folder / kind / f"{i}.png"
+            Image.new("RGB", (9, 7), (shade + i, shade, shade)).save(path)
 
 
 def _write(path, text):

@@ -7,8 +7,9 @@ import json
 
 import pytest
 
+import seedpack
 from seedpack.errors import StoreError, TrainingError
-from seedpack.tune import TunePlan, load_split, tune
+from seedpack.tune import TunePlan, load_classifier, load_split, tune
 from tests.refusals import refused_by
 
 TASKS = [
@@ -19,6 +20,7 @@ TASKS = [
     ("language-modeling", "lines.txt", "bert", None, "next-token-accuracy"),
     ("image-classification", "images.npz", "vit", None, "accuracy"),
     ("image-classification", "classes.npz", "net", "build", "accuracy"),
+    ("image-classification", "images", "vit", None, "accuracy"),
     ("generic", "classes.npz", "net", "build", "accuracy"),
     ("generic", "numbers.npz", "line", "build_numbers", "r2"),
 ]
@@ -116,6 +118,34 @@ def test_tuned_folder_is_loaded_by_stock_classes_with_its_tokenizer(run, tmp_pat
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "texts")
     assert tokenizer("fine")["input_ids"] == [2, 5, 3]
     assert (tmp_path / "texts" / "classifier.safetensors").is_file()
+
+
+def test_tuned_classifier_is_loaded_again_and_answers_as_it_was_judged(run, data, tmp_path):
+    report = run("text-classification", "texts.tsv", "bert", output=tmp_path / "o", epochs=4)
+    classifier = load_classifier(tmp_path / "o")
+    rows = [line.split("\t") for line in (data["eval"] / "texts.tsv").read_text().splitlines()]
+    answers = classifier.predict([text for text, _ in rows])
+    hits = sum(a == b for a, (_, b) in zip(answers, rows, strict=True))
+    assert hits / len(rows) == report.arms[0].metrics[0].value
+
+
+@pytest.mark.spec("TRN-7")
+def test_TRN_7_folder_without_a_tuned_classifier_is_refused(models):
+    with refused_by(TrainingError, "TRN-7"):
+        load_classifier(models["bert"])
+
+
+def test_robust_tuning_uses_the_robust_recipe_in_every_arm(run):
+    report = run("text-classification", "texts.tsv", "bert", robust=True)
+    assert report.recipe.exponent == 0.7
+    assert len(report.arms) == 2
+
+
+def test_facade_reads_data_and_tunes(models, data):
+    paths = [data[part] / "texts.tsv" for part in ("train", "eval")]
+    plan = TunePlan(samples=8, epochs=1)
+    report = seedpack.tune_model(models["bert"], "text-classification", *paths, plan=plan)
+    assert report.samples == 8
 
 
 @pytest.mark.spec("TRN-13")

@@ -14,6 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from seedpack.errors import TrainingError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _HEAD: Final = "classifier"
 _FEATURES: Final = "mean over tokens of each hidden state, scaled to length 1, embeddings first"
+_BATCH: Final = 64
 _MAX_FITTED: Final = 2000  # examples that a new head is first fitted to
 
 
@@ -171,6 +173,49 @@ class TextClassification(Adapter):
         head_config = json.dumps({"features": _FEATURES, "labels": self.split.labels})
         state = {name: value.cpu() for name, value in head.state_dict().items()}
         save_file(state, folder / f"{_HEAD}.safetensors", metadata={"head": head_config})
+
+
+def load_pooled(folder: Path) -> tuple[tuple[str, ...], PooledClassifier, Any]:
+    """Return labels, model and tokenizer of a folder that ``save`` wrote.
+
+    Raises:
+        TrainingError: TRN-7, it holds no such model.
+    """
+    path = folder / f"{_HEAD}.safetensors"
+    try:
+        with safe_open(path, framework="pt") as file:
+            labels = tuple(json.loads((file.metadata() or {})["head"])["labels"])
+            state = {name: file.get_tensor(name) for name in ("weight", "bias")}
+        encoder, _ = load_model(folder, "AutoModel", random_init=False, seed=0)
+        model = PooledClassifier(encoder, len(labels))
+        model.classifier.load_state_dict(state)
+    except (SafetensorError, OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"no tuned classifier: {error}"[:300], rule="TRN-7", where=str(folder)
+        ) from error
+    return labels, model.eval(), load_tokenizer(folder)
+
+
+def classify(model: PooledClassifier, tokenizer: Any, texts: Sequence[str]) -> list[int]:  # noqa: ANN401
+    """Return the likeliest class of each text."""
+    limit = max_length(model.encoder.config, tokenizer.model_max_length)
+    numbers = []
+    with torch.inference_mode():
+        for start in range(0, len(texts), _BATCH):
+            batch = tokenizer(
+                list(texts[start : start + _BATCH]),
+                padding=True,
+                truncation=True,
+                max_length=limit,
+                return_tensors="pt",
+            )
+            numbers += model(**model_tensors(tokenizer, batch)).argmax(-1).tolist()
+    return numbers
+
+
+def model_tensors(tokenizer: Any, batch: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    """Return of a batch what the model takes."""
+    return {name: batch[name] for name in tokenizer.model_input_names if name in batch}
 
 
 def class_scores(split: Split, answers: Sequence[int], examples: Examples) -> list[Score]:
