@@ -18,45 +18,24 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seedpack.extract.coding import Coding
-from seedpack.extract.publishing import publish
-from seedpack.extract.trials import Prepared, Runs, TrainingJob
+from seedpack.extract.publishing import publish_as
+from seedpack.extract.trials import Arm, Prepared, Runs, Trained, TrainingJob
 from seedpack.seed.opening import open_unverified
 from seedpack.training.statistics import (
     Comparison,
-    Interval,
     Retention,
     compare,
-    mean_value,
     retention,
-    score_interval,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from seedpack.extract.building import Built
     from seedpack.extract.publication import Publication
+    from seedpack.extract.publishing import Builder
     from seedpack.extract.report import ExtractReport
-    from seedpack.training.scores import Score
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One model measured on the evaluation, over all training seeds."""
-
-    name: str
-    scores: tuple[Score, ...]
-    nbytes: int  # of its weights
-
-    @property
-    def value(self) -> float:
-        """The mean."""
-        return mean_value(self.scores)
-
-    @property
-    def interval(self) -> Interval:
-        """Of the mean, over examples and training seeds."""
-        return score_interval(self.scores)
 
 
 @dataclass(frozen=True)
@@ -112,42 +91,28 @@ def extract_trained(
             checkpoint is of another training.
         ExtractError: EXT; TRS-2, the ratio cannot be reached.
         AssemblyError: ASM-1, ASM-5, the factory does not fit the tensors.
+        StoreError: OUT, the output cannot be written; known before the first step.
     """
     prepared = Prepared(model, job)
     runs = Runs(prepared, job, progress)
-    original = runs.measure(prepared.module)
-    seeds, randoms, students, stored = [], [], [], None
-    nbytes = student_nbytes = 0
-    for turn in range(job.nseeds):
-        trained = runs.train_seed(turn)
-        seeds.append(trained.score)
-        randoms.append(trained.before)
-        if stored is None:
-            stored, nbytes = trained.encoded, trained.nbytes
-        student = runs.train_student(turn, nbytes)
-        if student is not None:
-            students.append(student.score)
-            student_nbytes = student.nbytes
-    if stored is None:
-        raise ValueError("no training asked for")
-    written = publish(
-        prepared.source, output, publication, Coding("raw", stored), recipe=_recipe(job)
-    )
-    arms = [
-        Arm("original", (original,) * job.nseeds, written.raw_nbytes),
-        Arm("seed", tuple(seeds), nbytes),
-        Arm("random", tuple(randoms), nbytes),
-    ]
-    if students:
-        arms.insert(2, Arm("same-bytes student", tuple(students), student_nbytes))
+    trained: list[Trained] = []
+
+    def build(builder: Builder) -> Built:
+        # Inside, because name and place of the output are by now known to be good.
+        trained.append(runs.train_all())
+        return builder.build(Coding("raw", trained[0].encoded), _recipe(job))
+
+    written = publish_as(prepared.source, output, publication, build)
     runs.remove_checkpoints()
+    arms = {arm.name: arm for arm in trained[0].arms}
+    seed, student = arms["seed"], arms.get("same-bytes student")
     return TrainedReport(
         written,
         _weights_nbytes(output),
-        tuple(arms),
-        retention(arms[1].scores, arms[0].scores),
-        compare(seeds, students) if students else None,
-        "" if students else runs.no_student,
+        trained[0].arms,
+        retention(seed.scores, arms["original"].scores),
+        compare(seed.scores, student.scores) if student else None,
+        trained[0].note,
     )
 
 

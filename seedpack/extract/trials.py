@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.errors import TrainingError
 from seedpack.frameworks import open_model
 from seedpack.training import check_split, get_task, read_examples
 from seedpack.training.sampling import hold_out
+from seedpack.training.statistics import Interval, mean_value, score_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,11 @@ class TrainingJob:
     evaluation: Path | None = None
     nseeds: int = 3
     checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a wrong call before any work."""
+        if self.nseeds < 1:
+            raise ValueError(f"{self.nseeds} trainings")
 
 
 def make_course(steps: int | None = None, *, seed: int = 0) -> Course:
@@ -114,6 +120,33 @@ def _read(job: TrainingJob) -> Split:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """One model measured on the evaluation, over all training seeds."""
+
+    name: str
+    scores: tuple[Score, ...]
+    nbytes: int  # of its weights
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return mean_value(self.scores)
+
+    @property
+    def interval(self) -> Interval:
+        """Of the mean, over examples and training seeds."""
+        return score_interval(self.scores)
+
+
+class Trained(NamedTuple):
+    """All trainings of a job."""
+
+    arms: tuple[Arm, ...]  # original, seed, same-bytes student if there is one, random
+    encoded: dict[str, Encoded]  # of the first seed
+    note: str  # why there is no student; empty where there is one
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A trained model."""
 
@@ -146,6 +179,27 @@ class Runs:
         from seedpack.training.hashed import trials  # noqa: PLC0415 -- imports torch
 
         return trials.measure(module, self._prepared.evaluation, self._prepared.train)
+
+    def train_all(self) -> Trained:
+        """Train and measure every arm, seed after seed."""
+        original = self.measure(self._prepared.module)
+        seeds: list[Outcome] = []
+        students: list[Outcome] = []
+        for turn in range(self._job.nseeds):
+            seeds.append(self.train_seed(turn))
+            student = self.train_student(turn, seeds[0].nbytes)
+            students += [student] if student is not None else []
+        first = seeds[0]
+        raw_nbytes = self._prepared.budget.raw_nbytes
+        arms = [
+            Arm("original", (original,) * len(seeds), raw_nbytes),
+            Arm("seed", tuple(one.score for one in seeds), first.nbytes),
+        ]
+        if students:
+            scores = tuple(one.score for one in students)
+            arms.append(Arm("same-bytes student", scores, students[0].nbytes))
+        arms.append(Arm("random", tuple(one.before for one in seeds), first.nbytes))
+        return Trained(tuple(arms), first.encoded, "" if students else self.no_student)
 
     def train_seed(self, turn: int) -> Outcome:
         """Train numbers for the model's own tensors."""

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from seedpack.assemble import assemble
-from seedpack.errors import AssemblyError, ExtractError, TrainingError
+from seedpack.errors import AssemblyError, ExtractError, StoreError, TrainingError
 from seedpack.extract import Publication
 from seedpack.extract.trained import extract_trained
 from seedpack.extract.trials import TrainingJob
@@ -137,8 +137,8 @@ def test_what_cannot_work_is_refused_before_the_first_step(job, tmp_path, change
 @pytest.mark.parametrize(
     ("arrays", "rule"),
     [
-        ({"x": np.zeros((40, 5), "f4"), "y": np.arange(40) % 3}, "TRS-1"),
-        ({"x": np.eye(40, 12, dtype="f4"), "y": np.arange(40) % 4}, "TRS-1"),
+        ({"x": np.zeros((200, 5), "f4"), "y": np.arange(200) % 3}, "TRS-1"),
+        ({"x": np.eye(200, 12, dtype="f4"), "y": np.arange(200) % 4}, "TRS-1"),
         ({"x": np.eye(40, 12, dtype="f4")}, "TRN-4"),
     ],
     ids=["other inputs", "a class more", "no labels"],
@@ -170,3 +170,23 @@ def test_tied_parameters_are_refused(job, tmp_path):
     with pytest.raises(TrainingError, match="tied") as caught:
         run((tmp_path / "t.pt", job[1]), tmp_path, factory=Tied)
     assert caught.value.rule == "TRS-1"
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_first_step(job, tmp_path):
+    (tmp_path / "s.seed").write_bytes(b"there")
+    publication = Publication(name="a/b")
+    with pytest.raises(StoreError) as caught:
+        extract_trained(job[0], tmp_path / "s.seed", publication, job[1], progress=_forbidden)
+    assert caught.value.rule.startswith("OUT-")
+    wrong = Publication(name="no name")
+    with pytest.raises(ExtractError, match="name"):
+        extract_trained(job[0], tmp_path / "t.seed", wrong, job[1], progress=_forbidden)
+
+
+def _forbidden(step, steps):
+    raise AssertionError(f"step {step} of {steps}")
+
+
+def test_no_training_at_all_is_a_wrong_call(job):
+    with pytest.raises(ValueError, match="0 trainings"):
+        dataclasses.replace(job[1], nseeds=0)

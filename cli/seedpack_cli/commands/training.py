@@ -12,7 +12,8 @@ from seedpack_cli import output
 
 if TYPE_CHECKING:
     from seedpack.extract.publication import Publication
-    from seedpack.extract.trained import Arm, TrainedReport
+    from seedpack.extract.trained import TrainedReport
+    from seedpack.extract.trials import Arm
 
 Train = Annotated[
     Path | None,
