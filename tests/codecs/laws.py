@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy._core._multiarray_umath import __cpu_features__
 
 from seedpack.codecs import encode_tensor, get_codec, init
 from seedpack.container.manifest import Chunk, Layer
 from seedpack.dtypes import DTYPES
 from seedpack.errors import CodecError
+from tests.conftest import ROOT
 
 FLOATS = [d for d in DTYPES.values() if d.kind == "float"]
 
@@ -95,3 +102,60 @@ def outcome(layer, chunks):
     except CodecError as error:
         return error.rule
     return "values"
+
+
+finite_floats = arrays.arrays(
+    np.float32,
+    st.just(150),
+    elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+    fill=st.just(0.0),
+)
+
+
+def hold(values, dtype):
+    """Return float32 values in the storage type; bfloat16 by cutting bits off."""
+    if dtype.name == "bfloat16":
+        return (values.view(np.uint32) >> 16).astype("<u2")
+    with np.errstate(over="ignore"):
+        return values.astype(dtype.storage)
+
+
+def is_within(values, decoded, most, dtype):
+    """Return whether each float32 is within ``most`` and two roundings, in exact arithmetic."""
+    smallest_unit = {"float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}[dtype.name]
+    for x, y in zip(values.tolist(), decoded.tolist(), strict=True):
+        product = abs(Fraction(y)) * (1 + Fraction(2) ** -8)
+        unit = max(product / 2**dtype.mantissa_bits, Fraction(smallest_unit))
+        if abs(Fraction(x) - Fraction(y)) > Fraction(most) + product / 2**24 + unit / 2:
+            return False
+    return True
+
+
+PROGRAM = """
+import hashlib, sys
+from seedpack.codecs import encode_tensor
+from seedpack.dtypes import DTYPES
+from tests.codecs.laws import decode, gaussian, layer_for
+f32 = DTYPES["float32"]
+values = gaussian(f32, 70_000)
+encoded = encode_tensor(sys.argv[1], values, f32)
+decoded = decode(layer_for(encoded, f32, [70_000], finite=True), encoded.chunks)
+print(hashlib.sha256(repr(encoded).encode() + decoded.tobytes()).hexdigest())
+"""
+
+
+def digests_without_vector_units(codec_id, *settings):
+    """Return the digests of all that a codec gives where numpy may not use some features."""
+    digests = set()
+    for disabled in settings:
+        known = [name for name in disabled.split() if __cpu_features__.get(name)]
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PROGRAM, codec_id],
+            cwd=ROOT,
+            env={**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(known)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digests.add(done.stdout)
+    return digests

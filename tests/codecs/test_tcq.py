@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import struct
-import subprocess
-import sys
-from fractions import Fraction
 from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
-from numpy._core._multiarray_umath import __cpu_features__
 
 from seedpack.codecs import encode_tensor
 from seedpack.codecs.base import Encoded
@@ -27,8 +21,18 @@ from seedpack.codecs.tcq.rates import estimate_rates
 from seedpack.codecs.tcq.trellis import LABELS, PREDECESSORS, STATES, TRELLIS
 from seedpack.codecs.tcq.viterbi import find_labels
 from seedpack.dtypes import DTYPES
-from tests.codecs.laws import bits_of, decode, gaussian, layer_for, outcome, refusal
-from tests.conftest import ROOT
+from tests.codecs.laws import (
+    bits_of,
+    decode,
+    digests_without_vector_units,
+    finite_floats,
+    gaussian,
+    hold,
+    is_within,
+    layer_for,
+    outcome,
+    refusal,
+)
 
 BF16, F16, F32 = (DTYPES[name] for name in ("bfloat16", "float16", "float32"))
 TAKEN = pytest.mark.parametrize("dtype", [BF16, F16, F32], ids=lambda d: d.name)
@@ -142,26 +146,6 @@ def test_no_path_costs_less_than_the_one_that_is_found(seed, rows):
 # ---------------------------------------------------------------- laws
 
 
-def keeps_bound(values, decoded, step, dtype):
-    """Return whether every value is within the bound of COD-TCQ-8, in exact arithmetic."""
-    smallest_unit = {F32: 2.0**-149, F16: 2.0**-24, BF16: 2.0**-133}[dtype]
-    for x, y in zip(values.tolist(), decoded.tolist(), strict=True):
-        product = abs(Fraction(y)) * (1 + Fraction(2) ** -8)
-        unit = max(product / 2**dtype.mantissa_bits, Fraction(smallest_unit))
-        bound = Fraction(step) * 3 + product / 2**24 + unit / 2
-        if abs(Fraction(x) - Fraction(y)) > bound:
-            return False
-    return True
-
-
-finite_floats = arrays.arrays(
-    np.float32,
-    st.just(150),
-    elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
-    fill=st.just(0.0),
-)
-
-
 @pytest.mark.spec("COD-TCQ-8")
 @settings(max_examples=50)
 @given(
@@ -174,14 +158,13 @@ def test_every_value_is_within_three_steps(values, shrink, step, dtype):
     step = float(np.float32(max(step * shrink, 2.0**-125)))
     with np.errstate(over="ignore", under="ignore"):
         values = np.concatenate([values * np.float32(shrink), np.zeros(1500, np.float32)])
-        bits = (values.view(np.uint32) >> 16).astype("<u2")
-        held = bits if dtype is BF16 else values.astype(dtype.storage)
+    held = hold(values, dtype)
     encoded, decoded = encode(held, dtype, settings={"step": step})
     if encoded.codec == "raw":
         assert decoded.tobytes() == held.tobytes()
         return
     assert struct.unpack("<f", encoded.params["half_step"]) == (step / 2,)
-    assert keeps_bound(to_float32(held, dtype), to_float32(decoded, dtype), step, dtype)
+    assert is_within(to_float32(held, dtype), to_float32(decoded, dtype), 3 * step, dtype)
 
 
 @TAKEN
@@ -222,10 +205,7 @@ def test_gaussian_values_cost_less_than_a_tenth_of_a_bit_above_their_bound(share
 @pytest.mark.parametrize("outlier", [1e30, -6e4, 3.0])
 def test_an_outlier_is_kept_exactly(dtype, outlier):
     values = gaussian(dtype, 20_000)
-    with np.errstate(over="ignore"):
-        held = np.array([outlier], np.float32)
-        bits = (held.view(np.uint32) >> 16).astype("<u2")
-        odd = (bits if dtype is BF16 else held.astype(dtype.storage))[0]
+    odd = hold(np.array([outlier], np.float32), dtype)[0]
     if dtype is F16 and not np.isfinite(odd):
         return
     values[777] = odd
@@ -609,33 +589,7 @@ def test_params_are_read_as_they_were_packed():
     assert read_coding(layer, "w").pack() == encoded.params
 
 
-PROGRAM = """
-import hashlib, sys
-import numpy as np
-from seedpack.codecs import encode_tensor
-from seedpack.dtypes import DTYPES
-from tests.codecs.laws import decode, gaussian, layer_for
-f32 = DTYPES["float32"]
-values = gaussian(f32, 70_000)
-encoded = encode_tensor("tcq", values, f32)
-decoded = decode(layer_for(encoded, f32, [70_000], finite=True), encoded.chunks)
-print(hashlib.sha256(repr(encoded).encode() + decoded.tobytes()).hexdigest())
-"""
-
-
 @pytest.mark.spec("COD-TCQ-7")
 def test_processors_without_vector_units_give_the_same_bits():
-    digests = set()
-    for disabled in ("", "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX"):
-        known = [name for name in disabled.split() if __cpu_features__.get(name)]
-        env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(known)}
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PROGRAM],
-            cwd=ROOT,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        digests.add(done.stdout)
-    assert len(digests) == 1
+    disabled = ("", "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX")
+    assert len(digests_without_vector_units("tcq", *disabled)) == 1
