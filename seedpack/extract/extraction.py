@@ -28,6 +28,7 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
     codec: str | None = None,
     ratio: float | None = None,
     max_nbytes: int | None = None,
+    factory: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Unpack[PublicationOptions],
 ) -> ExtractReport:
@@ -41,6 +42,8 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
             Default: ``ecq`` with a target, else ``raw``.
         ratio: Bytes of all tensors over bytes of the file, hit within 2 %; for ``ecq``.
         max_nbytes: Size that the file never exceeds; for ``ecq``, and not with ``ratio``.
+        factory: ``module:function`` or ``file.py:function`` of yours: the tensors of a file must
+            be those of the module that it builds. Never part of the seed.
         progress: Called with bytes done and bytes in all; anew in each round where there is a
             target.
         options: How it is published: see ``Publication``.
@@ -58,7 +61,7 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
     coding.check()
     check_target(coding.codec, ratio, max_nbytes)
     publication = Publication(name=name, **options)
-    source = open_model(model)
+    source = open_model(model, factory=factory)
     target = make_target(ratio, max_nbytes, sum(info.nbytes for info in source.infos()))
     if target is None:
         return publish(source, output, publication, coding, progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from seedpack.errors import ExtractError
+from seedpack.errors import AssemblyError, ExtractError
 from seedpack.frameworks.safetensors_files import SafetensorsWeights
 from seedpack.frameworks.sources import ModelSource
 
@@ -16,13 +16,42 @@ if TYPE_CHECKING:
 _STATE_DICT_ENDINGS: Final = frozenset({".pt", ".pth", ".bin"})
 
 
-def open_model(path: Path) -> ModelSource:
+def open_model(path: Path, *, factory: str | None = None) -> ModelSource:
     """Open a transformers folder, a ``.safetensors`` file or a weights-only state dict.
+
+    Args:
+        path: Of the model.
+        factory: ``module:function`` or ``file.py:function`` of the user's, that builds the module
+            which the tensors of a file must make; a folder has a class of its own.
 
     Raises:
         ExtractError: EXT-1, it is none of these; EXT-2 to EXT-12, it is one that cannot
-            become a seed.
+            become a seed, or is not what ``factory`` builds (EXT-10).
     """
+    source = _open(path)
+    if factory is not None:
+        _check_factory(source, factory, where=str(path))
+    return source
+
+
+def _check_factory(source: ModelSource, factory: str, *, where: str) -> None:
+    from seedpack.frameworks.factories import check_module, load_factory, make_module  # noqa: PLC0415 -- lazy
+
+    if source.architecture is not None:
+        raise ExtractError(
+            "has an architecture of its own",
+            rule="EXT-10",
+            where=where,
+            hint="a factory is for weights files of plain torch modules",
+        )
+    try:
+        check_module(make_module(load_factory(factory)), source.infos())
+    except AssemblyError as error:
+        message = f"{error.message} ({error.rule})"
+        raise ExtractError(message, rule="EXT-10", where=error.where, hint=error.hint) from error
+
+
+def _open(path: Path) -> ModelSource:
     if path.is_dir():
         from seedpack.frameworks.transformers_dirs import open_folder  # noqa: PLC0415 -- lazy
 

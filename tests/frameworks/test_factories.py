@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seedpack.errors import AssemblyError
+from seedpack.errors import AssemblyError, ExtractError
 from seedpack.frameworks import open_model
 from seedpack.frameworks.factories import build_module, load_factory, make_module
 
@@ -152,3 +152,19 @@ def test_values_take_the_dtype_of_the_module(tmp_path):
     built = build_module(Tied, save(tmp_path / "m.pt", module))
     assert built.a.weight.dtype == torch.float32
     assert torch.equal(built.a.weight, module.a.weight.float())
+
+
+@pytest.mark.spec("EXT-10", "ASM-5")
+def test_extraction_holds_a_weights_file_to_the_factory(tmp_path, families):
+    path = tmp_path / "m.pt"
+    torch.save(Tied().state_dict(), path)
+    assert open_model(path, factory=f"{__name__}:make_tied").architecture is None
+    for model, factory in [
+        (path, "torch.nn:Identity"),
+        (path, f"{__name__}:fail"),
+        (path, "no name"),
+        (families["bert"], f"{__name__}:make_tied"),
+    ]:
+        with pytest.raises(ExtractError) as caught:
+            open_model(model, factory=factory)
+        assert caught.value.rule == "EXT-10"

@@ -129,8 +129,10 @@ def extract(
     given = training.Options(train, task, evaluation, factory, steps, trainings, checkpoint)
     given.check(ratio=ratio, others=bool(codec or max_bytes))
     private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
-    if base is not None and (codec is not None or train is not None):
-        raise typer.BadParameter("--base has a codec of its own; leave out --codec and --train")
+    if base is not None and (codec is not None or train is not None or factory is not None):
+        raise typer.BadParameter(
+            "--base has a codec of its own; leave out --codec, --train and --factory"
+        )
     named = name or _name_of(model)
     published: PublicationOptions = {
         "version": version,
@@ -145,7 +147,7 @@ def extract(
         training.extract_trained(model, out, publication, given, ratio)
         return
     make: Callable[..., ExtractReport]
-    make = functools.partial(extract_model, codec=codec.value if codec else None)
+    make = functools.partial(extract_model, codec=codec.value if codec else None, factory=factory)
     with options.open_base(base, functools.partial(_open_trusted, trust)) as tensors:
         if tensors is not None:
             make = functools.partial(extract_delta, base=tensors)

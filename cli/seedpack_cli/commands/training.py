@@ -42,8 +42,9 @@ Factory = Annotated[
     typer.Option(
         "--factory",
         metavar="MODULE:FUNCTION",
-        help="With --train: your function that builds the module of MODEL; with a parameter width, "
-        "0 to 1, the same-bytes student is trained beside the seed. Your own code, run here.",
+        help="Your function, or FILE.py:FUNCTION, that builds the torch module of a weights file: "
+        "its parameters must be those of MODEL. With --train and a parameter width, 0 to 1, the "
+        "same-bytes student is trained beside the seed. Your own code, run here, never in a seed.",
     ),
 ]
 Steps = Annotated[
@@ -89,7 +90,8 @@ class Options:
             typer.BadParameter: They do not.
         """
         if self.train is None:
-            if any(value is not None for value in dataclasses.astuple(self)):
+            others_given = dataclasses.astuple(dataclasses.replace(self, factory=None))
+            if any(value is not None for value in others_given):
                 raise typer.BadParameter("that option is for --train DATA")
             return
         if others:
