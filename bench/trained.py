@@ -84,7 +84,11 @@ def main() -> int:
                 for name in names
                 for seed in range(options.seeds)
             }
-            done = {key: job.result() for key, job in jobs.items()}
+            done = {}
+            for (name, seed), job in jobs.items():
+                done[name, seed] = job.result()
+                seconds = time.monotonic() - started
+                print(f"{name}, training seed {seed}: done after {seconds:.0f} s", flush=True)
     failed = 0
     for name in sorted(names):
         reports = [done[name, seed] for seed in range(options.seeds)]

@@ -13,6 +13,10 @@ With a target size all of it is done in rounds, two or three, until the file has
     model   ──sensitivity─> harm      what an error would do; no data   ├─> a step for each matrix
     size of the last round ──targets──> level                           ┘
 
+With data and a factory the seed's numbers are trained (``extract_trained`` in ``trained``):
+
+    tensors ──budget──> few numbers ──training, beside its controls──> chunks of codec `hash`
+
 The manifest stands in front of the payload and holds its digests, so the payload waits in
 an unnamed temporary file beside the output. Memory is that of a few layers, whatever the
 model's size; and nothing has the output's name before it is complete.
