@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from seedpack.codecs.registry import CONSTANT_ID
 
 if TYPE_CHECKING:
+    from seedpack.container.manifest import Claim
     from seedpack.frameworks import LeftOut
 
 
@@ -70,3 +71,33 @@ class ExtractReport:
         """Names of the layers that the chosen codec did not take (EXT-13), const aside (EXT-20)."""
         own = {self.codec, CONSTANT_ID}
         return tuple(layer.name for layer in self.layers if layer.codec not in own)
+
+
+@dataclass(frozen=True)
+class StudentReport:
+    """A seed that holds a student, and of what (EXT-44).
+
+    Attributes:
+        seed: Sizes of the seed; its ``raw_nbytes`` are the student's.
+        kind: ``static`` or ``shallow``.
+        why: Why it is that architecture.
+        teacher: Name of the folder that the teacher stood in.
+        teacher_digest: Of the names and digests of all of the teacher's tensors.
+        teacher_nbytes: Size of them.
+        ntexts: How many texts it learned from.
+        claim: What was measured, on texts that it did not learn from.
+    """
+
+    seed: ExtractReport
+    kind: str
+    why: str
+    teacher: str
+    teacher_digest: str
+    teacher_nbytes: int
+    ntexts: int
+    claim: Claim
+
+    @property
+    def ratio(self) -> float:
+        """Size of the teacher's tensors over that of the whole file."""
+        return self.teacher_nbytes / self.seed.file_nbytes

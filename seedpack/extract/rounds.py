@@ -47,7 +47,7 @@ def build_to_target(builder: Builder, target: Target) -> Built:
     level = search_level(
         target,
         allocation,
-        lambda level: _measure(build(level), names),
+        lambda level: measure_size(build(level), names),
         other_nbytes=_guess_others(builder.plan, names),
     )
     built = last.get(level) or build(level)
@@ -55,7 +55,8 @@ def build_to_target(builder: Builder, target: Target) -> Built:
     return built._replace(report=report)
 
 
-def _measure(built: Built, names: frozenset[str]) -> Size:
+def measure_size(built: Built, names: frozenset[str]) -> Size:
+    """Return what one round of building has shown of the layers ``names`` and of the rest."""
     report = built.report
     data_nbytes = sum(layer.stored_nbytes for layer in report.layers) + report.attachments_nbytes
     return Size(

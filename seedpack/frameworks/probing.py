@@ -6,14 +6,14 @@ random tokens --model--> hidden states, output
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from seedpack.errors import ExtractError
-from seedpack.frameworks.packages import import_torch, import_transformers
-from seedpack.frameworks.transformers_models import isolated, map_parameters
+from seedpack.frameworks.packages import import_torch
+from seedpack.frameworks.running import load_model
+from seedpack.frameworks.transformers_models import map_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,7 +61,7 @@ def probe_harm(source: ModelSource, names: Sequence[str]) -> dict[str, float] | 
         return None
     try:
         torch = import_torch()
-        model = _load(source)
+        model = load_model(source)
         tokens = _make_tokens(model)
         if tokens is None:
             return None
@@ -69,31 +69,6 @@ def probe_harm(source: ModelSource, names: Sequence[str]) -> dict[str, float] | 
             return dict(_measure(model, tokens, names))
     except (*_RUN_ERRORS, ExtractError):
         return None
-
-
-def _load(source: ModelSource) -> Any:  # noqa: ANN401 -- a model
-    """Return the model of ``source`` in float32, its class and configuration as checked (ASM-2)."""
-    torch, transformers = import_torch(), import_transformers()
-    architecture = source.architecture
-    if architecture is None:
-        raise ValueError("no architecture")
-    config: dict[str, Any] = json.loads(architecture.config)
-    settings = transformers.CONFIG_MAPPING[architecture.model_type].from_dict(config)
-    state = {}
-    for tensor in source.tensors():
-        # Copied into an array of its own: a tensor over read-only memory is undefined to torch.
-        stored = np.frombuffer(bytearray(tensor.data), np.uint8)
-        values = torch.from_numpy(stored).view(getattr(torch, tensor.dtype.name))
-        state[tensor.name] = values.reshape(tensor.shape)
-    with isolated():
-        model = getattr(transformers, architecture.class_name).from_pretrained(
-            None,
-            config=settings,
-            state_dict=state,
-            dtype=torch.float32,
-            attn_implementation="eager",
-        )
-    return model.eval()
 
 
 def _make_tokens(model: Any) -> Any:  # noqa: ANN401 -- a model, a tensor

@@ -9,6 +9,7 @@ import typer
 
 from seedpack_cli import options, output, tuning
 from seedpack_cli.commands.batch import assemble_batch
+from seedpack_cli.commands.students import note_recipe
 
 if TYPE_CHECKING:
     from seedpack.assemble import AssemblyReport
@@ -121,6 +122,7 @@ def assemble(
             report, tuned = tuning.tune_seed(contents, out, chosen, assemble_to)
         if isinstance(contents, Seed) and not no_record:
             trusted[0].record(contents)
+    note_recipe(contents.manifest.recipe)
     _print_notes(report)
     row = {
         "path": str(out),
@@ -131,6 +133,7 @@ def assemble(
         "nbytes": report.nbytes,
         "unused": report.unused,
         "lacking": report.lacking,
+        "student_of": contents.manifest.recipe.get("teacher_digest"),
     }
     share = f"{report.layers} of {report.layers_total} layers"
     state = "NOT verified" if insecure else "verified"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seedpack_cli import options, output
-from seedpack_cli.commands import training
+from seedpack_cli.commands import students, training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seedpack.extract import ExtractReport
     from seedpack.extract.publication import PublicationOptions
+    from seedpack.extract.report import StudentReport
     from seedpack.seed.contents import Contents
 
 
@@ -99,6 +100,9 @@ def extract(
         ),
     ] = None,
     trust: options.TrustPath = None,
+    student: students.Student = None,
+    epochs: students.Epochs = None,
+    seed: students.Seed = None,
     parity: Annotated[
         int | None,
         typer.Option("--parity", metavar="PCT", min=1, max=1000, help="Add repair parity, in %."),
@@ -115,7 +119,8 @@ def extract(
 
     With --base the seed holds what MODEL differs in from that model, and whoever assembles it needs
     the same. With --train the seed's few numbers are trained to make the model answer as it did,
-    and every figure is printed beside its controls.
+    and every figure is printed beside its controls. With --student a smaller model that learned
+    from MODEL is stored in its place.
 
     No code is taken from MODEL and none can be put into a seed. The same model, options and key
     give the same file, bit for bit, where SOURCE_DATE_EPOCH fixes the time.
@@ -126,7 +131,10 @@ def extract(
 
     del output_format  # read through output.settings
     _check_target(codec, ratio, max_bytes)
-    given = training.Options(train, task, evaluation, factory, steps, trainings, checkpoint)
+    wish = students.Wish(student, train, checkpoint, epochs, seed, ratio, max_bytes)
+    wish.check(others=(codec, base, task, evaluation, factory, steps, trainings))
+    alone = (None, None) if student else (training.only_one(train), checkpoint)
+    given = training.Options(alone[0], task, evaluation, factory, steps, trainings, alone[1])
     given.check(ratio=ratio, others=bool(codec or max_bytes))
     private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
     if base is not None and (codec is not None or train is not None or factory is not None):
@@ -142,6 +150,10 @@ def extract(
         "key": private,
         "overwrite": force,
     }
+    if student is not None:
+        learned = students.extract(model, out, wish, name=named, publication=published)
+        _print(out, learned.seed, signed=private is not None, student=learned)
+        return
     if train is not None and ratio is not None:
         publication = Publication(name=named, **published)
         training.extract_trained(model, out, publication, given, ratio)
@@ -181,7 +193,11 @@ def _name_of(model: Path) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._") or "model"
 
 
-def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
+def _print(
+    out: Path, report: ExtractReport, *, signed: bool, student: StudentReport | None = None
+) -> None:
+    if student is not None:
+        students.note_student(out, student)
     for file in report.left_out:
         output.print_note(f"left out {file.name}: {file.reason}")
     if report.unused:
@@ -204,11 +220,14 @@ def _print(out: Path, report: ExtractReport, *, signed: bool) -> None:
         "unused": report.unused,
         "left_out": [file._asdict() for file in report.left_out],
         "target": report.target,
+        "student": None if student is None else students.describe_student(student),
         "sensitivity": report.sensitivity,
         "layers": [dataclasses.asdict(layer) for layer in report.layers],
     }
+    ratio = report.ratio if student is None else student.ratio
+    what = "" if student is None else f" of a student of {student.teacher}"
     text = (
-        f"{out}: {len(report.layers)} layers, {output.format_nbytes(report.file_nbytes)}, "
-        f"ratio {report.ratio:.2f}, {'signed' if signed else 'NOT signed yet'}"
+        f"{out}: {len(report.layers)} layers{what}, {output.format_nbytes(report.file_nbytes)}, "
+        f"ratio {ratio:.2f}, {'signed' if signed else 'NOT signed yet'}"
     )
     output.print_data(row, text)

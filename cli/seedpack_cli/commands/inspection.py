@@ -110,6 +110,9 @@ def _lines(path: Path, contents: Contents) -> list[str]:
     if manifest.base is not None:
         base = manifest.base
         lines.append(f"  base       {base.name}, tensors' digest {base.digest.hex()}")
+    if "student" in manifest.recipe:
+        teacher, digest = manifest.recipe.get("teacher"), manifest.recipe.get("teacher_digest")
+        lines.append(f"  student    of {teacher}, {digest}: {manifest.recipe['student']}")
     stored, decoded = preamble.payload_nbytes, manifest.decoded_nbytes
     ratio = f", ratio {decoded / preamble.file_nbytes:.2f}" if contents.is_complete else ", PARTIAL"
     lines.append(

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from seedpack.extract.trials import Arm
 
 Train = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--train",
         metavar="DATA",
         help="Train the seed on this .npz (x, y), to keep what the model knows at ratios of 50 to "
-        "1000; with --task, --ratio and --factory. --ratio is then that of the weights alone.",
+        "1000; with --task, --ratio and --factory. --ratio is then that of the weights alone. With "
+        "--student: text, as .txt, .tsv, .csv, .jsonl; repeatable.",
     ),
 ]
 Task = Annotated[
@@ -66,9 +67,17 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="PATH",
-        help="With --train: written while training, gone on from if there, removed at the end.",
+        help="With --train: written while training, gone on from if there, removed at the end. "
+        "With --student: a folder, which stays.",
     ),
 ]
+
+
+def only_one(train: list[Path] | None) -> Path | None:
+    """Return the data of a trained seed, which is one file."""
+    if train and len(train) > 1:
+        raise typer.BadParameter("more than one --train is for --student")
+    return train[0] if train else None
 
 
 @dataclasses.dataclass(frozen=True)

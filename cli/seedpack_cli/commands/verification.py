@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seedpack_cli import options, output
+from seedpack_cli.commands.students import note_recipe
 
 if TYPE_CHECKING:
     from seedpack.seed.opening import Seed
@@ -60,6 +61,7 @@ def verify(
                 raise typer.BadParameter(str(error)) from error
             if not no_record:
                 trusted.record(seed)
+            note_recipe(seed.manifest.recipe)
             output.print_data(_row(path, seed, report), _line(path, seed, report))
 
 
@@ -77,6 +79,7 @@ def _row(path: Path, seed: Seed, report: VerifyReport) -> dict[str, Any]:
         "chunks_total": report.chunks_total,
         "stored_nbytes": report.stored_nbytes,
         "decoded": report.decoded,
+        "student_of": seed.manifest.recipe.get("teacher_digest"),
     }
 
 

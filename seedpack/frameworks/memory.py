@@ -1,0 +1,48 @@
+"""Weights that were made here, and stand in memory instead of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seedpack.dtypes import DTYPES
+from seedpack.frameworks.sources import NamedTensor, TensorInfo, check_info
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from seedpack.frameworks.sources import LeftOut
+
+
+class MemoryWeights:
+    """Arrays of float32, by name."""
+
+    left_out: tuple[LeftOut, ...] = ()
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take ``arrays``, which must not change any more.
+
+        Raises:
+            ExtractError: EXT-7, EXT-8, a name or shape that no layer can have.
+        """
+        self._arrays = {
+            name: np.ascontiguousarray(array, "<f4").reshape(array.shape)
+            for name, array in arrays.items()
+        }
+        for info in self.infos():
+            check_info(info)
+
+    def infos(self) -> tuple[TensorInfo, ...]:
+        """Return names and shapes."""
+        dtype = DTYPES["float32"]
+        return tuple(TensorInfo(name, dtype, a.shape) for name, a in self._arrays.items())
+
+    def read(self, name: str) -> NamedTensor:
+        """Return one tensor."""
+        array = self._arrays[name]
+        return NamedTensor(name, DTYPES["float32"], array.shape, array.tobytes())
+
+    def tensors(self) -> Iterator[NamedTensor]:
+        """Yield one tensor after another."""
+        return map(self.read, self._arrays)
