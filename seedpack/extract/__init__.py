@@ -30,6 +30,7 @@ from seedpack.extract.extraction import extract
 from seedpack.extract.publication import Publication
 from seedpack.extract.publishing import publish
 from seedpack.extract.report import ExtractReport, LayerReport
+from seedpack.extract.trained_deltas import extract_trained_delta
 
 __all__ = [
     "Choice",
@@ -39,5 +40,6 @@ __all__ = [
     "Publication",
     "extract",
     "extract_delta",
+    "extract_trained_delta",
     "publish",
 ]

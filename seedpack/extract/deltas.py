@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 DELTA: Final = "delta"
 _LOST_SHARE: Final = 0.1  # of each model's energy of differences, where no size is asked for
-_OCTAVE: Final = 64
+_OCTAVE: Final = 64  # levels
 _LEVELS: Final = range(-20 * _OCTAVE, 20 * _OCTAVE)  # lambda = 2^(level / 64) x energy per byte
 _MAX_ROUNDS: Final = 10
 _MAX_PREFIXES: Final = 64
@@ -84,7 +84,7 @@ def extract_delta(  # noqa: PLR0913 -- each is an option of the command
     """
     check_target("ecq", ratio, max_nbytes)
     publication = Publication(name=name, **options)
-    source, recipe = _leave_files(open_model(model), base, publication.digest_algorithm)
+    source, recipe = leave_files(open_model(model), base, publication.digest_algorithm)
     target = make_target(ratio, max_nbytes, sum(info.nbytes for info in source.infos()))
     differences = _compare_all(source, base)
     record = Base(digest=base.digest(publication.digest_algorithm), name=base_name or base.name)
@@ -133,16 +133,13 @@ def _dots(name: str) -> Iterable[int]:
     return (at for at, character in enumerate(name) if character == ".")
 
 
-def _leave_files(
+def leave_files(
     source: ModelSource, base: BaseModel, algorithm: str
 ) -> tuple[ModelSource, dict[str, int | str]]:
-    """Return the source without the files that the base has, too, and what the recipe says (BAS-7).
-
-    Names that no recipe has room for stay in the seed.
-    """
+    """Return the source less the files of the base, and what the recipe says of them (BAS-7)."""
     files = base.files()
     same = {f.name for f in source.files if files.get(f.name) == f.path.read_bytes()}
-    if not same or len(" ".join(same).encode()) > MAX_TEXT_NBYTES:
+    if not same or len(" ".join(same).encode()) > MAX_TEXT_NBYTES:  # the most of a recipe's text
         return source, {}
     left_out = [LeftOut(name, "the base has it") for name in sorted(same)]
     source = replace(

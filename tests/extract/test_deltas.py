@@ -10,8 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from seedpack.assemble import assemble
+from seedpack.codecs.delta.encoding import Factors, Origin, encode_factors
 from seedpack.errors import ExtractError
-from seedpack.extract import extract, extract_delta
+from seedpack.extract import extract, extract_delta, extract_trained_delta
 from seedpack.frameworks.bases import ModelBase
 from seedpack.seed.base import SeedBase
 from seedpack.seed.opening import open_seed
@@ -232,3 +233,36 @@ def test_files_that_are_not_as_signed_are_not_taken_from_a_base(folders, tmp_pat
         done = assemble(contents, tmp_path / "out", base=ModelBase(base))
     assert "vocab.txt" in done.lacking
     assert not (tmp_path / "out" / "vocab.txt").exists()
+
+
+def test_layers_that_were_trained_are_stored_as_they_are(tmp_path):
+    random = np.random.default_rng(6)
+    base = tensors()
+    codes = Factors(
+        random.integers(-8, 8, (160, 2)).astype(np.int8),
+        random.integers(-8, 8, (2, 200)).astype(np.int8),
+        np.array([1, 2], "<u2"),
+        2.0**-14,
+        4,
+    )
+    head = random.normal(0, 1, (3, 120)).astype(np.float32)
+    save_file(base, tmp_path / "base.safetensors")
+    save_file(base | {"head": head}, tmp_path / "model.safetensors")
+    over = ModelBase(tmp_path / "base.safetensors")
+    report = extract_trained_delta(
+        tmp_path / "model.safetensors",
+        tmp_path / "d.seed",
+        base=over,
+        layers={"dense.weight": encode_factors(codes, Origin())},
+        name="acme/m",
+        created=CREATED,
+        key=KEY,
+    )
+    result = reassemble(tmp_path / "d.seed", over, tmp_path / "out.safetensors")
+    left, right = codes.as_floats()
+    assert np.allclose(result["dense.weight"] - base["dense.weight"], left @ right, atol=1e-7)
+    assert result["head"].tobytes() == head.tobytes()
+    assert result["out.weight"].tobytes() == base["out.weight"].tobytes()
+    stored = {layer.name: layer.stored_nbytes for layer in report.layers}
+    assert stored["dense.weight"] == 2 * 360 / 2
+    assert stored["dense.bias"] == 0
