@@ -15,6 +15,7 @@ from fuzz.harness import Target, demand, reference, shared_codecs
 from fuzz.samples import drafts, make_values
 from fuzz.trees import edit_bytes, edit_number, mutate_tree, pack, unpack
 from seedpack.codecs import encode_tensor, init, make_decoder
+from seedpack.codecs.registry import SHAPED_IDS
 from seedpack.codecs.tensors import base_digest, tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import decode_manifest
@@ -146,6 +147,10 @@ def _starts() -> dict[str, bytes]:
                 values = values[:1].repeat(300)
             elif codec == "init":
                 values = init.make_values(5, 0.5, 300, DTYPES[name])
+            elif codec == "sparse":
+                values[np.arange(300) % 9 > 0] = 0
+            elif codec in SHAPED_IDS:
+                values = values.reshape(30, 10)
             starts[f"{codec}-{name}"] = _encode(codec, DTYPES[name], values)
     return starts | {f"delta-{m}-{name}": _delta(name, m) for name in _HALVES for m in _METHODS}
 
@@ -173,7 +178,7 @@ def _delta(dtype: str, name: str) -> bytes:
 
 def _encode(codec: str, kind: DType, values: np.ndarray, chunk_raw_nbytes: int = 256) -> bytes:
     encoded = encode_tensor(codec, values, kind, chunk_raw_nbytes=chunk_raw_nbytes)
-    return pack([encoded.codec, kind.name, True, [values.size], encoded.params, encoded.chunks])
+    return pack([encoded.codec, kind.name, True, [*values.shape], encoded.params, encoded.chunks])
 
 
 def _mutate(data: bytes, random: Random) -> bytes:

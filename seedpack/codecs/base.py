@@ -66,6 +66,13 @@ class Codec(Protocol):
         """
 
 
+class ShapedCodec(Codec, Protocol):
+    """A codec for which a tensor is more than its values in a row."""
+
+    def for_shape(self, shape: tuple[int, ...]) -> Codec:
+        """Return the codec for tensors of this shape."""
+
+
 class BaseTensors(Protocol):
     """The model that delta layers refer to; threads may read from it at once (spec: BAS)."""
 

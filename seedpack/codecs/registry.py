@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from seedpack.codecs.base import BasedCodec, BaseTensors, Codec, Encoded, LayerDecoder
+    from seedpack.codecs.base import (
+        BasedCodec,
+        BaseTensors,
+        Codec,
+        Encoded,
+        LayerDecoder,
+        ShapedCodec,
+    )
     from seedpack.container.manifest import Layer
     from seedpack.dtypes import DType
 
@@ -28,12 +35,17 @@ _MODULES: Final = {
     "ecq": "seedpack.codecs.ecq",
     "hash": "seedpack.codecs.hashed",
     "init": "seedpack.codecs.init",
+    "lowrank": "seedpack.codecs.lowrank",
+    "moments": "seedpack.codecs.moments",
+    "pca": "seedpack.codecs.pca",
     "q8": "seedpack.codecs.q8",
     "raw": "seedpack.codecs.raw",
+    "sparse": "seedpack.codecs.sparse",
     "tcq": "seedpack.codecs.tcq",
 }
 CODEC_IDS: Final = frozenset(_MODULES)
 BASED_IDS: Final = frozenset({"delta"})  # need a base to decode (spec/delta.md)
+SHAPED_IDS: Final = frozenset({"lowrank", "pca"})  # see a matrix where others see values
 _NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 FALLBACK_ID: Final = "raw"  # takes every value of every dtype
 CONSTANT_ID: Final = "const"  # without chunks, where all values are equal
@@ -108,6 +120,8 @@ def encode_tensor(
         raise ValueError(f"chunks of {chunk_raw_nbytes} bytes")
     flat = values.ravel()  # contiguous, in C order; copied only where it was neither
     codec = configure_codec(codec_id, settings)
+    if codec_id in SHAPED_IDS:
+        codec = cast("ShapedCodec", codec).for_shape(values.shape)
     encoded = codec.encode(flat, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
     if encoded is not None:
         return encoded

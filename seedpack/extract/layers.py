@@ -147,7 +147,7 @@ def _encode(tensor: NamedTensor, choice: Choice, storage: Storage) -> tuple[Enco
         choice = Choice(FALLBACK_ID)
     encoded = encode_tensor(
         choice.codec,
-        values,
+        values.reshape(tensor.shape),
         tensor.dtype,
         chunk_raw_nbytes=storage.chunk_raw_nbytes,
         settings=choice.settings,

@@ -56,6 +56,14 @@ def liked_by(codec_id, n=100):
         return np.ones(n, dtype.storage)
     if codec_id == "init":
         return init.make_values(5, 0.25, n, dtype)
+    if codec_id == "sparse":
+        values = gaussian(dtype, max(n, 1500))
+        values[np.random.default_rng(n).random(values.size) > 1 / 8] = 0
+        return values
+    if codec_id in {"lowrank", "pca"}:
+        left, right = gaussian(dtype, 50), gaussian(dtype, max(n // 50, 12), seed=1)
+        noise = gaussian(dtype, 50 * right.size, seed=2).reshape(50, -1)
+        return np.outer(left, right) + right + noise / np.float32(999)
     return gaussian(dtype, n)
 
 

@@ -32,8 +32,12 @@ class CodecId(StrEnum):
     BF16 = "bf16"
     ECQ = "ecq"
     TCQ = "tcq"
+    LOWRANK = "lowrank"
+    SPARSE = "sparse"
     CONST = "const"
     INIT = "init"
+    PCA = "pca"
+    MOMENTS = "moments"
 
 
 class DigestId(StrEnum):
@@ -66,8 +70,10 @@ def extract(
             "--codec",
             help="raw: lossless. bf16: rounded, 3x. q8: 8-bit groups, 4x smaller than float32. "
             "ecq: entropy-coded grid, about 7x, or any size. tcq: the same with less error, "
-            "slower. init: values of seedpack's own random numbers, exact. Vectors stay raw, "
-            "constant tensors are const with any.",
+            "slower. lowrank: factors and a residual. sparse: for pruned models, exact. init: "
+            "values of seedpack's own random numbers, exact. pca, moments: for comparisons "
+            "only, they keep nothing of what a model knows. Vectors stay raw, constant "
+            "tensors are const with any.",
             show_default="raw; with --ratio or --max-bytes: ecq",
         ),
     ] = None,

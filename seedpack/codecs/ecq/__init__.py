@@ -9,6 +9,6 @@ changes neither the step nor any other value.
 
 from __future__ import annotations
 
-from seedpack.codecs.ecq.codec import CODEC, configure
+from seedpack.codecs.ecq.codec import CODEC, EcqCodec, configure, encode_integers
 
-__all__ = ["CODEC", "configure"]
+__all__ = ["CODEC", "EcqCodec", "configure", "encode_integers"]

@@ -81,6 +81,17 @@ def configure(settings: Mapping[str, float]) -> EcqCodec:
     return EcqCodec(settings["step"])
 
 
+def encode_integers(integers: np.ndarray, *, chunk_raw_nbytes: int) -> Encoded:
+    """Return the stored form of integers as float32 with the step 1, exactly.
+
+    Args:
+        integers: (v,) int32, v >= 1, magnitudes up to 2^23.
+        chunk_raw_nbytes: As for a tensor.
+    """
+    grid = _choose_grid(integers, 1.0)
+    return _encode_levels(integers.astype(np.float32), integers.copy(), grid, chunk_raw_nbytes)
+
+
 def _choose_grid(levels: np.ndarray, step: float) -> Grid:
     lowest, counts = choose_levels(levels)
     escaped = levels.size - int(counts.sum())

@@ -112,7 +112,9 @@ def choose_levels(levels: np.ndarray) -> tuple[int, np.ndarray]:
         places = levels[start : start + _BLOCK_VALUES].astype(np.int64) - lowest
         near = places[(places > 0) & (places < MAX_TABLE_LEVELS)]
         counts += np.bincount(near, minlength=MAX_TABLE_LEVELS)
-    counts[counts * (TOTAL * _WORTH_DIVISOR) < levels.size] = 0
+    rare = counts * (TOTAL * _WORTH_DIVISOR) < levels.size
+    rare[middle - lowest] = False  # a table has a level, even where all are rare
+    counts[rare] = 0
     first, last = _trim(np.flatnonzero(counts).tolist(), counts)
     return lowest + first, counts[first : last + 1]
 
