@@ -147,7 +147,7 @@ def test_no_path_costs_less_than_the_one_that_is_found(seed, rows):
 
 
 @pytest.mark.spec("COD-TCQ-8")
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     finite_floats,
     st.sampled_from([1.0, 1e-4, 1e-30, 1e-38, 1e-44]),
