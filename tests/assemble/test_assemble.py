@@ -221,7 +221,7 @@ def forge(monkeypatch, folder, output, **changes):
     source = open_model(folder)
     fields = {name: getattr(source, name) for name in ModelSource.__dataclass_fields__}
     forged = ModelSource(**(fields | changes))
-    monkeypatch.setattr(extraction, "open_model", lambda _path: forged)
+    monkeypatch.setattr(extraction, "open_model", lambda _path, **_: forged)
     return make(folder, output)
 
 
