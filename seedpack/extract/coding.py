@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from seedpack.codecs import CODEC_IDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
 
     from seedpack.codecs.base import BaseTensors, Encoded
 
@@ -27,6 +29,8 @@ class Choice(NamedTuple):
 
     codec: str
     settings: Mapping[str, float] = _NONE
+    # Moves float32 values of the layer's shape to where the codec will keep them.
+    adjust: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 class Coding(NamedTuple):

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from seedpack.codecs.registry import FALLBACK_ID
+from seedpack.errors import ExtractError
+from seedpack.extract.calibration import read_texts
 from seedpack.extract.coding import Coding
+from seedpack.extract.presets import BITS, CODECS, Preset, preset_target
 from seedpack.extract.publication import Publication
 from seedpack.extract.publishing import publish, publish_as
+from seedpack.extract.report import Expectation
 from seedpack.extract.rounds import build_to_target
 from seedpack.extract.targets import TARGET_CODEC, check_target, make_target
-from seedpack.frameworks import open_model
+from seedpack.frameworks import NamedTensor, open_model
+from seedpack.frameworks.observing import run_model
+from seedpack.seed.opening import open_unverified
+from seedpack.seed.tensors import decode_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
 
     from seedpack.extract.publication import PublicationOptions
     from seedpack.extract.report import ExtractReport
+    from seedpack.frameworks.observing import RunningModel
 
 
 def extract(  # noqa: PLR0913 -- each is an option of the command
@@ -29,6 +38,8 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
     ratio: float | None = None,
     max_nbytes: int | None = None,
     factory: str | None = None,
+    preset: str | None = None,
+    calibration: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Unpack[PublicationOptions],
 ) -> ExtractReport:
@@ -44,6 +55,9 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
         max_nbytes: Size that the file never exceeds; for ``ecq``, and not with ``ratio``.
         factory: ``module:function`` or ``file.py:function`` of yours: the tensors of a file must
             be those of the module that it builds. Never part of the seed.
+        preset: Name of a size (EXT-62), instead of ``codec``, ``ratio`` and ``max_nbytes``.
+        calibration: Texts of the kind that the model will read (EXT-61), for a target; without
+            them the model is run on random tokens.
         progress: Called with bytes done and bytes in all; anew in each round where there is a
             target.
         options: How it is published: see ``Publication``.
@@ -56,19 +70,68 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
         StoreError: OUT, the output cannot be written; FIL, an input cannot be read.
         ValueError: No such codec, chunk size, parity or target (wrong call).
     """
-    has_target = ratio is not None or max_nbytes is not None
-    coding = Coding(codec or (TARGET_CODEC if has_target else FALLBACK_ID))
-    coding.check()
-    check_target(coding.codec, ratio, max_nbytes)
+    wish = _check_wish(codec, ratio, max_nbytes, preset, calibration)
     publication = Publication(name=name, **options)
+    texts = None if calibration is None else read_texts(calibration)
     source = open_model(model, factory=factory)
-    target = make_target(ratio, max_nbytes, sum(info.nbytes for info in source.infos()))
+    infos = source.infos()
+    target = make_target(ratio, max_nbytes, sum(info.nbytes for info in infos))
+    if preset is not None:
+        target = preset_target(Preset(preset), infos)
     if target is None:
-        return publish(source, output, publication, coding, progress=progress)
-    return publish_as(
+        recipe = {} if preset is None else {"target": f"preset {preset}"}
+        coding = Coding(wish)
+        report = publish(source, output, publication, coding, recipe=recipe, progress=progress)
+        return replace(report, target=recipe.get("target"))
+    running = run_model(source, texts)
+    if running is None and texts is not None:
+        raise ExtractError(
+            "only a transformers text model of at most 300 million parameters is run on text",
+            rule="EXT-61",
+            where="calibration",
+        )
+    report = publish_as(
         source,
         output,
         publication,
-        lambda builder: build_to_target(builder, target),
+        lambda builder: build_to_target(builder, target, running),
         progress=progress,
     )
+    return report if running is None else replace(report, expected=_expect(running, output))
+
+
+def _check_wish(
+    codec: str | None,
+    ratio: float | None,
+    max_nbytes: int | None,
+    preset: str | None,
+    calibration: Path | None,
+) -> str:
+    """Return the codec; refuse a wrong call.
+
+    Raises:
+        ValueError: Options that exclude each other, or a name that does not exist.
+    """
+    has_target = ratio is not None or max_nbytes is not None
+    if preset is not None:
+        if has_target or codec is not None:
+            raise ValueError("a preset stands for codec and ratio or size")
+        codec = CODECS.get(Preset(preset), TARGET_CODEC)
+        has_target = Preset(preset) in BITS
+    codec = codec or (TARGET_CODEC if has_target else FALLBACK_ID)
+    Coding(codec).check()
+    check_target(codec, ratio, max_nbytes)
+    if calibration is not None and not has_target:
+        raise ValueError("calibration serves a ratio, a largest size or a preset with bits to give")
+    return codec
+
+
+def _expect(running: RunningModel, output: Path) -> Expectation:
+    """Measure what the seed in ``output`` does on inputs that served nothing else (EXT-63)."""
+    with open_unverified(output) as contents:  # our own, written a moment ago
+        cosine = running.compare(
+            NamedTensor(tensor.name, tensor.dtype, tensor.array.shape, tensor.array.tobytes())
+            for tensor in decode_layers(contents)
+        )
+    count = sum(len(batch["input_ids"]) for batch in running.inputs.held_out)
+    return Expectation(cosine, running.inputs.kind, count)

@@ -19,6 +19,7 @@ import numpy as np
 from seedpack import limits
 from seedpack.codecs import encode_tensor, make_decoder
 from seedpack.codecs.const import is_constant
+from seedpack.codecs.floats import store_float32, to_float32
 from seedpack.codecs.registry import CONSTANT_ID, FALLBACK_ID, LOSSLESS_IDS
 from seedpack.codecs.tensors import tensor_digest
 from seedpack.codecs.values import all_finite
@@ -29,7 +30,7 @@ from seedpack.extract.coding import Choice
 from seedpack.seed.parallel import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from seedpack.codecs.base import BaseTensors, Encoded
     from seedpack.dtypes import DType
@@ -145,14 +146,26 @@ def _encode(tensor: NamedTensor, choice: Choice, storage: Storage) -> tuple[Enco
         choice = Choice(CONSTANT_ID)  # EXT-20
     elif not is_matrix or not finite:
         choice = Choice(FALLBACK_ID)
+    adjusted = values if choice.adjust is None else _adjust(tensor, values, choice.adjust)
     encoded = encode_tensor(
         choice.codec,
-        values.reshape(tensor.shape),
+        adjusted.reshape(tensor.shape),
         tensor.dtype,
         chunk_raw_nbytes=storage.chunk_raw_nbytes,
         settings=choice.settings,
     )
+    if adjusted is not values and encoded.codec in LOSSLESS_IDS:
+        return _encode(tensor, Choice(FALLBACK_ID), storage)  # the values themselves
     return encoded, finite
+
+
+def _adjust(
+    tensor: NamedTensor, values: np.ndarray, adjust: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    moved = adjust(to_float32(values, tensor.dtype).reshape(tensor.shape))
+    out = np.empty_like(values)
+    store_float32(moved.ravel(), out, tensor.dtype)
+    return out if all_finite(out, tensor.dtype) else values
 
 
 def _decode(

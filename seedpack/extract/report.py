@@ -25,6 +25,15 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """How like the original's the output of the seed's model was: no figure of any task."""
+
+    cosine: float  # mean over texts, of the mean of the last hidden states
+    inputs: str  # ``random tokens`` or ``calibration text``, held out from everything else
+    count: int  # of texts
+
+
+@dataclass(frozen=True)
 class ExtractReport:
     """Sizes, and everything that is not as one might expect.
 
@@ -42,6 +51,8 @@ class ExtractReport:
         sensitivity: How it was found which layers need bits most: ``data-free probe`` or ``equal
             relative error``. None without a target. How much the seed keeps is not known
             from either (EXT-19): that is measured on a task.
+        expected: What the seed's model did on held-out inputs (EXT-63); None where it was not
+            run.
     """
 
     seed_id: str
@@ -55,6 +66,7 @@ class ExtractReport:
     unused: tuple[str, ...]
     target: str | None = None
     sensitivity: str | None = None
+    expected: Expectation | None = None
 
     @property
     def raw_nbytes(self) -> int:

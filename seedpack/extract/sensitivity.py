@@ -13,13 +13,14 @@ import statistics
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.extract.allocation import OCTAVE
+from seedpack.frameworks.inputs import RANDOM
 from seedpack.frameworks.probing import PROBE, probe_harm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from seedpack.extract.allocation import Matrix
-    from seedpack.frameworks import ModelSource
+    from seedpack.frameworks.observing import RunningModel
 
 _COARSE: Final = OCTAVE // 4  # what machines and versions of torch disagree on is far less
 _SEEN: Final = 1e-6  # less harm than this is rounding
@@ -33,12 +34,15 @@ class Sensitivity(NamedTuple):
     offsets: dict[str, int]
 
 
-def measure_sensitivity(source: ModelSource, matrices: Sequence[Matrix]) -> Sensitivity:
-    """Return the sensitivity of ``matrices``, by the probe where ``source`` can be run."""
-    harm = probe_harm(source, [matrix.name for matrix in matrices])
+def measure_sensitivity(running: RunningModel | None, matrices: Sequence[Matrix]) -> Sensitivity:
+    """Return the sensitivity of ``matrices``, by the probe where there is a model that runs."""
+    names = [matrix.name for matrix in matrices]
+    harm = None if running is None else probe_harm(running, names)
     probed = {} if harm is None else _offsets(matrices, harm)
-    if probed:
-        return Sensitivity("data-free probe", PROBE, probed)
+    if probed and running is not None:
+        kind = running.inputs.kind
+        how = "data-free probe" if kind == RANDOM else f"probe on {kind}"
+        return Sensitivity(how, PROBE + kind, probed)
     equal = {matrix.name: matrix.scale for matrix in matrices}
     return Sensitivity("equal relative error", "none", equal)
 

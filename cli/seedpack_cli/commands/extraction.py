@@ -40,6 +40,16 @@ class CodecId(StrEnum):
     MOMENTS = "moments"
 
 
+class PresetId(StrEnum):
+    """Sizes by name; spec/extract.md says what each was measured to keep."""
+
+    LOSSLESS = "lossless"
+    NEAR_LOSSLESS = "near-lossless"
+    BALANCED = "balanced"
+    SMALL = "small"
+    TINY = "tiny"
+
+
 class DigestId(StrEnum):
     """Digest algorithms of the format."""
 
@@ -109,6 +119,23 @@ def extract(
     student: students.Student = None,
     epochs: students.Epochs = None,
     seed: students.Seed = None,
+    preset: Annotated[
+        PresetId | None,
+        typer.Option(
+            "--preset",
+            help="A size by name: near-lossless about 4.6x below float32, balanced 7x (fast), "
+            "small 11x, tiny 15x.",
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE",
+            help="Texts that show which errors matter, one per line (.txt) or in the first "
+            "column (.tsv); with a size to hit.",
+        ),
+    ] = None,
     parity: Annotated[
         int | None,
         typer.Option("--parity", metavar="PCT", min=1, max=1000, help="Add repair parity, in %."),
@@ -142,7 +169,12 @@ def extract(
     alone = (None, None) if student else (training.only_one(train), checkpoint)
     given = training.Options(alone[0], task, evaluation, factory, steps, trainings, alone[1])
     given.check(ratio=ratio, others=bool(codec or max_bytes))
+    _check_preset(preset, calibration, codec or ratio or max_bytes, ratio or max_bytes)
     private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
+    if (preset or calibration) and (base or train or student):
+        raise typer.BadParameter(
+            "--preset and --calibration serve none of --base, --train, --student"
+        )
     if base is not None and (codec is not None or train is not None or factory is not None):
         raise typer.BadParameter(
             "--base has a codec of its own; leave out --codec, --train and --factory"
@@ -165,7 +197,13 @@ def extract(
         training.extract_trained(model, out, publication, given, ratio)
         return
     make: Callable[..., ExtractReport]
-    make = functools.partial(extract_model, codec=codec.value if codec else None, factory=factory)
+    make = functools.partial(
+        extract_model,
+        codec=codec.value if codec else None,
+        factory=factory,
+        preset=preset.value if preset else None,
+        calibration=calibration,
+    )
     with options.open_base(base, functools.partial(_open_trusted, trust)) as tensors:
         if tensors is not None:
             make = functools.partial(extract_delta, base=tensors)
@@ -191,6 +229,22 @@ def _check_target(codec: CodecId | None, ratio: float | None, max_bytes: int | N
         raise typer.BadParameter(f"codec {codec} has one size; --ratio and --max-bytes need ecq")
 
 
+def _check_preset(
+    preset: PresetId | None, calibration: Path | None, other: object, size: object
+) -> None:
+    if preset is not None and other is not None:
+        raise typer.BadParameter("--preset stands for --codec and --ratio or --max-bytes")
+    has_size = size is not None or preset in {
+        PresetId.NEAR_LOSSLESS,
+        PresetId.SMALL,
+        PresetId.TINY,
+    }
+    if calibration is not None and not has_size:
+        raise typer.BadParameter(
+            "--calibration serves --ratio, --max-bytes, or the presets near-lossless, small, tiny"
+        )
+
+
 def _name_of(model: Path) -> str:
     """Return a valid seed name made of the last part of the path (MAN-11)."""
     stem = model.resolve().name.lower()
@@ -213,6 +267,12 @@ def _print(
             f"bits went where errors harm most, by {report.sensitivity}; "
             "what the seed keeps is not known before it is measured on a task"
         )
+    if report.expected is not None:
+        output.print_note(
+            f"expected: cosine {report.expected.cosine:.4f} to the original's mean hidden state, "
+            f"measured on {report.expected.count} rows of held-out {report.expected.inputs}; "
+            "this is no retention of any task"
+        )
     row = {
         "path": str(out),
         "signed": signed,
@@ -228,6 +288,7 @@ def _print(
         "target": report.target,
         "student": None if student is None else students.describe_student(student),
         "sensitivity": report.sensitivity,
+        "expected": dataclasses.asdict(report.expected) if report.expected else None,
         "layers": [dataclasses.asdict(layer) for layer in report.layers],
     }
     ratio = report.ratio if student is None else student.ratio

@@ -10,6 +10,7 @@ from seedpack.codecs.base import Encoded
 from seedpack.codecs.ecq.decoder import EcqDecoder
 from seedpack.codecs.ecq.grid import Coding, Grid, are_levels
 from seedpack.codecs.ecq.levels import (
+    DEFAULT_MU,
     choose_levels,
     find_thresholds,
     round_to_levels,
@@ -40,11 +41,16 @@ class EcqCodec:
 
     id: Final = "ecq"
 
-    def __init__(self, step: float | None = None) -> None:
-        """Take a step, a normal float32; by default a quarter of each tensor's root mean square."""
+    def __init__(self, step: float | None = None, mu: float = DEFAULT_MU) -> None:
+        """Take a step, a normal float32; by default a quarter of each tensor's root mean square.
+
+        ``mu``, 0 to 1, is what a bit is worth, in squared steps of error: 0 rounds to nearest.
+        """
         if step is not None and not is_step(step):
             raise ValueError(f"step {step!r} is no positive normal float32")
-        self._step = step
+        if not 0 <= mu <= 1:
+            raise ValueError(f"mu {mu!r} is not within 0 and 1")
+        self._step, self._mu = step, mu
 
     def encode(self, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> Encoded | None:
         """Return the stored form; None where it could not hold the values or saves nothing."""
@@ -54,7 +60,7 @@ class EcqCodec:
         step = default_step(exact) if self._step is None else self._step
         if not is_step(step):
             return None
-        levels = round_to_levels(exact, step, find_thresholds(exact, step))
+        levels = round_to_levels(exact, step, find_thresholds(exact, step, self._mu))
         grid = _choose_grid(levels, step)
         if not (are_levels(grid.lowest, grid.table.frequencies.size - 1) and grid.is_finite(dtype)):
             return None
@@ -71,14 +77,15 @@ CODEC: Final = EcqCodec()
 
 
 def configure(settings: Mapping[str, float]) -> EcqCodec:
-    """Return the codec with another ``step``.
+    """Return the codec with another ``step`` or ``mu``.
 
     Raises:
-        ValueError: Another setting, or a step that is no positive normal float32 (wrong call).
+        ValueError: Another setting, a step that is no positive normal float32, or a mu that is
+            not within 0 and 1 (wrong call).
     """
-    if settings.keys() != {"step"}:
-        raise ValueError(f"ecq has the setting step, not {sorted(settings)}")
-    return EcqCodec(settings["step"])
+    if not settings.keys() <= {"step", "mu"}:
+        raise ValueError(f"ecq has the settings step and mu, not {sorted(settings)}")
+    return EcqCodec(settings.get("step"), settings.get("mu", DEFAULT_MU))
 
 
 def encode_integers(integers: np.ndarray, *, chunk_raw_nbytes: int) -> Encoded:

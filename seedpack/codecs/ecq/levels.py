@@ -24,7 +24,7 @@ from seedpack.codecs.rans.tables import TOTAL
 
 MAX_TABLE_LEVELS: Final = 2000  # keeps the packed table within 4096 bytes (LAY-6)
 
-_MU: Final = 0.13  # squared steps per bit
+DEFAULT_MU: Final = 0.13  # squared steps per bit
 _SAMPLE_VALUES: Final = 1 << 16
 _STEP_BINS: Final = 64  # of the sample's histogram, per step
 _MAX_BINS: Final = _STEP_BINS << 10  # levels beyond 1024 are rounded as that is
@@ -38,12 +38,13 @@ _WORTH_DIVISOR: Final = 20
 _ESCAPE_NBYTES: Final = 5
 
 
-def find_thresholds(values: np.ndarray, step: float) -> np.ndarray:
+def find_thresholds(values: np.ndarray, step: float, mu: float = DEFAULT_MU) -> np.ndarray:
     """Return t (k,): a magnitude of u steps that rounds to r is level r - 1 if u < t[r].
 
     Args:
         values: (v,) float32, finite, v >= 1.
         step: Distance between levels.
+        mu: What a bit is worth, in squared steps of error; 0 rounds to the nearest level.
     """
     stride = -(-values.size // _SAMPLE_VALUES)
     bins = np.floor(_count_steps(values[::stride], step) * _STEP_BINS)
@@ -54,13 +55,13 @@ def find_thresholds(values: np.ndarray, step: float) -> np.ndarray:
     for _ in range(_TURNS):
         levels = _lower(steps, nearest, thresholds)
         occurrences = np.bincount(levels, weights=counts, minlength=thresholds.size)
-        thresholds, previous = _thresholds_for(occurrences), thresholds
+        thresholds, previous = _thresholds_for(occurrences, mu), thresholds
         if np.array_equal(thresholds, previous):
             break
     return thresholds
 
 
-def _thresholds_for(counts: np.ndarray) -> np.ndarray:
+def _thresholds_for(counts: np.ndarray, mu: float) -> np.ndarray:
     """Return the thresholds that are best where levels occur ``counts`` times, in both signs."""
     each = counts.copy()
     each[1:] /= 2
@@ -68,7 +69,7 @@ def _thresholds_for(counts: np.ndarray) -> np.ndarray:
     lengths = -np.rint(np.log2(np.maximum(each, 0.25)) * _LENGTH_UNITS) / _LENGTH_UNITS
     dearer = np.maximum(np.diff(lengths, prepend=lengths[0]), 0)
     middle = np.arange(counts.size) - 0.5
-    return np.asarray(np.minimum(middle + _MU * dearer / 2, middle + 1))
+    return np.asarray(np.minimum(middle + mu * dearer / 2, middle + 1))
 
 
 def round_to_levels(values: np.ndarray, step: float, thresholds: np.ndarray) -> np.ndarray:
