@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedpack.codecs import encode_tensor
+from seedpack.codecs import CODEC_IDS, encode_tensor
+from seedpack.codecs.registry import BASED_IDS
 from seedpack.container.stripes import stripe_layout
 from seedpack.crypto.digests import digest
 from seedpack.dtypes import DTYPES
@@ -179,6 +180,20 @@ def test_EXT_20_constant_tensors_take_no_chunk_whatever_the_codec(codec, tmp_pat
     assert set(report.fallbacks) <= {"w"}
     found = decoded(tmp_path / "m.seed")
     assert all(found[name].tobytes() == array.tobytes() for name, array in arrays.items())
+
+
+@pytest.mark.parametrize("count", [1, 15])
+@pytest.mark.parametrize("codec", sorted(CODEC_IDS - BASED_IDS))
+def test_no_seed_of_any_codec_is_larger_than_the_raw_one(codec, count, tmp_path):
+    shapes = [(4, 4), (8, 8), (3, 3, 3, 3), (16, 2), (9,), (30, 40), (), (0, 3)] * count
+    random = np.random.default_rng(count)
+    arrays = {f"t{i}": random.normal(0, 0.1, s).astype("<f4") for i, s in enumerate(shapes)}
+    safetensors.numpy.save_file(arrays, tmp_path / "m.safetensors")
+    sizes = [
+        make(tmp_path / "m.safetensors", tmp_path / one, codec=one, overwrite=True).file_nbytes
+        for one in ("raw", codec)
+    ]
+    assert sizes[1] <= sizes[0] + len(codec)  # the recipe names it
 
 
 @given(st.data())
