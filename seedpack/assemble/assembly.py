@@ -35,11 +35,12 @@ class AssemblyReport:
 
     Attributes:
         output: Folder or file.
-        layers: Number of tensors written.
+        layers: Number of tensors taken from the seed.
         layers_total: Number of layers of the seed.
         attachments: Names of the files written beside the weights.
         nbytes: Size of the weights file.
         unused: Layers that no parameter of the architecture takes; written all the same.
+        filled: Layers NOT taken from the seed: they have random initial values.
         lacking: Files that a delta seed leaves to its base, and that base has not as they were.
     """
 
@@ -50,6 +51,7 @@ class AssemblyReport:
     nbytes: int
     unused: tuple[str, ...]
     lacking: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
 
 
 def assemble(  # noqa: PLR0913 -- each is an option of the command
@@ -60,6 +62,7 @@ def assemble(  # noqa: PLR0913 -- each is an option of the command
     overwrite: bool = False,
     insecure: bool = False,
     base: Base | None = None,
+    fill_missing: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AssemblyReport:
     """Write the model that ``seed`` holds.
@@ -72,10 +75,12 @@ def assemble(  # noqa: PLR0913 -- each is an option of the command
         overwrite: Replace an existing file; a folder is never replaced.
         insecure: Accept contents that nobody vouches for, because the user said so.
         base: What a delta seed refers to, as ``open_base`` opens it.
+        fill_missing: With ``layers`` and a folder: give all other layers the initial values of
+            the class, drawn with this random seed; the report names them.
         progress: Called with bytes done and bytes in all.
 
     Raises:
-        AssemblyError: ASM-1 to ASM-4, BAS-1; nothing has been written.
+        AssemblyError: ASM-1 to ASM-4, ASM-7, BAS-1; nothing has been written.
         IntegrityError, CodecError: Steps 6 to 8, BAS-2 to BAS-4; nothing stays.
         StoreError: OUT.
         ValueError: No layer matches.
@@ -84,6 +89,10 @@ def assemble(  # noqa: PLR0913 -- each is an option of the command
     check_base(seed.manifest, (layer for layer, _ in seed.layers(layers)), base)
     weights = _Weights(seed, layers, base, progress)
     architecture = seed.manifest.architecture
+    if fill_missing is not None:
+        if architecture is None or layers is None or output.suffix == ".safetensors":
+            raise ValueError("to fill is for some layers of a seed with architecture, to a folder")
+        weights.fill(architecture, fill_missing)
     if output.suffix == ".safetensors" or architecture is None:
         with atomic_output(output, overwrite=overwrite) as file:
             nbytes = weights.write(file)
@@ -91,7 +100,9 @@ def assemble(  # noqa: PLR0913 -- each is an option of the command
     unused = _check_architecture(architecture, weights.infos)
     shared, lacking = shared_files(seed.manifest, base)
     report = _write_folder(seed, output, weights, unused, shared)
-    return replace(report, lacking=tuple(lacking))
+    return replace(
+        report, lacking=tuple(lacking), filled=tuple(tensor.name for tensor in weights.filled)
+    )
 
 
 class _Weights:
@@ -112,6 +123,21 @@ class _Weights:
             TensorInfo(layer.name, DTYPES[layer.dtype], tuple(layer.shape))
             for layer, _ in seed.layers(layers)
         ]
+        self.filled: list[NamedTensor] = []
+
+    def fill(self, architecture: Architecture, random_seed: int) -> None:
+        """Add initial values for all layers that were not chosen (ASM-7)."""
+        from seedpack.frameworks.initial import initial_tensors  # noqa: PLC0415 -- lazy
+
+        chosen = {info.name for info in self.infos}
+        every = [
+            TensorInfo(layer.name, DTYPES[layer.dtype], tuple(layer.shape))
+            for layer, _ in self._seed.layers()
+        ]
+        _check_architecture(architecture, every)
+        others = [info for info in every if info.name not in chosen]
+        self.filled = initial_tensors(architecture, others, random_seed)
+        self.infos = every
 
     def write(self, file: BinaryIO) -> int:
         """Write all of them to ``file``; return its size."""
@@ -128,9 +154,11 @@ class _Weights:
     ) -> AssemblyReport:
         """Return the report of a finished assembly."""
         total = len(self._seed.manifest.layers)
-        return AssemblyReport(output, len(self.infos), total, attachments, nbytes, unused)
+        taken = len(self.infos) - len(self.filled)
+        return AssemblyReport(output, taken, total, attachments, nbytes, unused)
 
     def _tensors(self) -> Iterator[NamedTensor]:
+        yield from self.filled
         total = sum(info.nbytes for info in self.infos)
         done = 0
         for tensor in decode_layers(self._seed, layers=self._layers, base=self._base):

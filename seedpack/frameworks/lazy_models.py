@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seedpack.dtypes import DTYPES
 from seedpack.errors import AssemblyError
+from seedpack.frameworks.empty import parameters_on_meta
 from seedpack.frameworks.factories import check_module, make_module, state_of
 from seedpack.frameworks.packages import import_torch
 from seedpack.frameworks.sources import TensorInfo
 from seedpack.frameworks.torch_files import tensor_from_bytes
 from seedpack.frameworks.transformers_models import (
-    build_empty,
+    build_model,
     check_assembly,
     map_parameters,
-    parameters_on_meta,
 )
 from seedpack.seed.lazy import LazyTensors
 from seedpack.seed.opening import check_vouched
@@ -109,7 +109,9 @@ def _from_architecture(
     architecture: Architecture, infos: list[TensorInfo]
 ) -> tuple[torch.nn.Module, dict[str, str]]:
     check_assembly(architecture, infos)
-    model = build_empty(architecture)
+    with parameters_on_meta():
+        model = build_model(architecture)
+        model.tie_weights()
     targets = map_parameters(model, [info.name for info in infos])
     state = state_of(model)
     given = {id(state[target]) for target in targets.values()}

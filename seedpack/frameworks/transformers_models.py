@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from seedpack.errors import AssemblyError
@@ -97,43 +96,16 @@ def check_assembly(architecture: Architecture, infos: Sequence[TensorInfo]) -> t
     return tuple(sorted(loaded.unexpected_keys))
 
 
-def build_empty(architecture: Architecture) -> Any:  # noqa: ANN401 -- a model
-    """Return the model of ``architecture`` with parameters on the meta device, buffers filled.
+def build_model(architecture: Architecture) -> Any:  # noqa: ANN401 -- a model
+    """Return the model of ``architecture`` as its class makes it, with random parameters.
 
     Raises:
         AssemblyError: ASM-2.
         ExtractError: EXT-12.
     """
     config = _checked_config(architecture)
-    with isolated(), parameters_on_meta():
-        model = _build(architecture, config, to_run=True)
-        model.tie_weights()
-    return model
-
-
-@contextlib.contextmanager
-def parameters_on_meta() -> Iterator[None]:
-    """Let modules that this thread builds keep no memory for parameters; buffers stay real.
-
-    A meta device would empty the buffers, too: those that are computed, never saved.
-    """
-    torch = import_torch()
-    register = torch.nn.Module.register_parameter
-    thread = threading.get_ident()
-
-    def register_empty(module: Any, name: str, parameter: Any) -> None:  # noqa: ANN401 -- torch's
-        if parameter is not None and threading.get_ident() == thread and not parameter.is_meta:
-            kept = vars(parameter)
-            needs_grad = parameter.requires_grad
-            parameter = type(parameter)(parameter.to("meta"), requires_grad=needs_grad)
-            vars(parameter).update(kept)
-        register(module, name, parameter)
-
-    torch.nn.Module.register_parameter = register_empty
-    try:
-        yield
-    finally:
-        torch.nn.Module.register_parameter = register
+    with isolated():
+        return _build(architecture, config, to_run=True)
 
 
 def _checked_config(architecture: Architecture) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import transformers
 
 import seedpack
 from seedpack.errors import AssemblyError, IntegrityError
+from seedpack.frameworks.empty import parameters_on_meta
 from seedpack.frameworks.lazy_models import fetch_all
-from seedpack.frameworks.transformers_models import parameters_on_meta
 from seedpack.seed.partial import split_seed
 from tests.builders import CREATED, NOW, damage, make_key, trusting
 from tests.frameworks.models import FAMILIES

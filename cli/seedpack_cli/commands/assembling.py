@@ -31,6 +31,16 @@ def assemble(
     key: options.KeyPaths = None,
     threshold: options.Threshold = None,
     layers: options.Layers = None,
+    fill_missing: Annotated[
+        int | None,
+        typer.Option(
+            "--fill-missing",
+            metavar="K",
+            min=0,
+            help="With --layers: a whole folder, in which all other layers have random initial "
+            "values of the class, drawn with seed K. They are named.",
+        ),
+    ] = None,
     base: options.Base = None,
     now: options.Now = None,
     no_record: options.NoRecord = False,
@@ -94,7 +104,7 @@ def assemble(
 
     if len(paths) > 1:
         record = None if no_record else trusted
-        alone = bool(task or layers or force)
+        alone = bool(task or layers or force or fill_missing is not None)
         assemble_batch(paths, out, open_contents, base, record, alone=alone, insecure=insecure)
         return
     (seed,) = paths
@@ -110,6 +120,7 @@ def assemble(
                     overwrite=force,
                     insecure=insecure,
                     base=tensors,
+                    fill_missing=fill_missing,
                     progress=bar,
                 )
             except ValueError as error:
@@ -133,6 +144,8 @@ def assemble(
         "nbytes": report.nbytes,
         "unused": report.unused,
         "lacking": report.lacking,
+        "filled": report.filled,
+        "fill_seed": fill_missing,
         "student_of": contents.manifest.recipe.get("teacher_digest"),
     }
     share = f"{report.layers} of {report.layers_total} layers"
@@ -147,5 +160,9 @@ def assemble(
 def _print_notes(report: AssemblyReport) -> None:
     if report.unused:
         output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
+    if report.filled:
+        output.print_note(
+            f"NOT from the seed but random: {len(report.filled)} layers, {', '.join(report.filled)}"
+        )
     if report.lacking:
         output.print_note(f"left to the base, which has not the same: {', '.join(report.lacking)}")

@@ -1,0 +1,56 @@
+"""Initial values of an architecture's class, for layers that are not taken from a seed.
+
+class(config) under a random seed --state dict--> tensors under the names of the layers
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seedpack.errors import AssemblyError
+from seedpack.frameworks.packages import import_torch
+from seedpack.frameworks.sources import NamedTensor
+from seedpack.frameworks.torch_files import bytes_of
+from seedpack.frameworks.transformers_models import build_model, map_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedpack.container.manifest import Architecture
+    from seedpack.frameworks.sources import TensorInfo
+
+
+def initial_tensors(
+    architecture: Architecture, infos: Sequence[TensorInfo], seed: int
+) -> list[NamedTensor]:
+    """Return a tensor for each of ``infos`` as the class itself draws it.
+
+    Args:
+        architecture: Has passed ``check_assembly`` together with ``infos``.
+        infos: Layers to fill.
+        seed: Of torch's generator; that of the caller is left as it is.
+
+    Raises:
+        AssemblyError: ASM-7, a layer is no parameter of its own.
+
+    Cost:
+        Memory: the whole model, in float32.
+    """
+    torch = import_torch()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = build_model(architecture)
+    state = model.state_dict()
+    targets = map_parameters(model, [info.name for info in infos])
+    found = []
+    for info in infos:
+        if info.name not in targets:
+            raise AssemblyError(
+                "not a parameter of its own, so it has no initial values",
+                rule="ASM-7",
+                where=f"layer {info.name}",
+                hint="take it from the seed",
+            )
+        values = state[targets[info.name]].to(getattr(torch, info.dtype.name))
+        found.append(NamedTensor(*info, bytes_of(values)))
+    return found
