@@ -103,7 +103,7 @@ def _measure(bench: Bench, seed: int) -> Iterator[tuple[str, float, int]]:
     only_head = _make(bench, seed)
     for parameter in only_head.parameters():
         parameter.requires_grad = False
-    _tune(bench, only_head, [(_thaw(only_head), 1e-3)], seed)
+    _tune(bench, only_head, [(_thaw(only_head), 1e-2)], seed)
     yield "head", _judge(bench, only_head), 0
     torch.manual_seed(seed)
     config = AutoConfig.from_pretrained(bench.base, num_labels=2)

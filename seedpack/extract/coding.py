@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.codecs import CODEC_IDS
+from seedpack.codecs.registry import BASED_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,8 +45,10 @@ class Coding(NamedTuple):
         """Refuse a wrong call.
 
         Raises:
-            ValueError: No such codec.
+            ValueError: No such codec, or one that needs a base where there is none.
         """
+        if self.codec in BASED_IDS and self.base is None:
+            raise ValueError(f"codec {self.codec} needs a base")
         for codec in {self.codec, *(layer.codec for layer in self.layers.values())}:
             if codec not in CODEC_IDS:
                 raise ValueError(f"unknown codec {codec!r}, known are {sorted(CODEC_IDS)}")

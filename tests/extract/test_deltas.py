@@ -161,6 +161,12 @@ def test_a_model_that_has_nothing_of_the_base_is_refused(pair, tmp_path):
     assert not (tmp_path / "delta.seed").exists()
 
 
+def test_the_codec_without_a_base_is_a_wrong_call(tmp_path):
+    save_file(tensors(), tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="needs a base"):
+        extract(tmp_path / "m.safetensors", tmp_path / "m.seed", name="acme/m", codec="delta")
+
+
 def test_both_targets_are_a_wrong_call(pair):
     with pytest.raises(ValueError, match="either"):
         pair(tensors(), tensors(), ratio=3, max_nbytes=5)
