@@ -39,10 +39,8 @@ def measure_sensitivity(running: RunningModel | None, matrices: Sequence[Matrix]
     names = [matrix.name for matrix in matrices]
     harm = None if running is None else probe_harm(running, names)
     probed = {} if harm is None else _offsets(matrices, harm)
-    if probed and running is not None:
-        kind = running.inputs.kind
-        how = "data-free probe" if kind == RANDOM else f"probe on {kind}"
-        return Sensitivity(how, PROBE + kind, probed)
+    if probed:
+        return Sensitivity("data-free probe", PROBE + RANDOM, probed)
     equal = {matrix.name: matrix.scale for matrix in matrices}
     return Sensitivity("equal relative error", "none", equal)
 

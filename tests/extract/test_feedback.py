@@ -160,4 +160,4 @@ def test_EXT_60_text_helps_a_real_model(minilm, tmp_path):
     report = make(minilm, tmp_path / "m.seed", ratio=14, calibration=path)
     assert report.expected.inputs == "calibration text"
     assert report.expected.cosine > 0.9
-    assert report.sensitivity == "probe on calibration text"
+    assert report.sensitivity == "data-free probe"
