@@ -60,6 +60,8 @@ def read_npz(path: Path) -> Examples:
         raise TrainingError("no array x", rule="TRN-1", where=where, hint="np.savez(x=..., y=...)")
     if targets is None:
         raise TrainingError("no array y", rule="TRN-4", where=where, hint="np.savez(x=..., y=...)")
+    _check_count(inputs, where)
+    _check_count(targets, where)
     _check_inputs(inputs, where)
     if targets.ndim != 1 or inputs.ndim == 0 or len(inputs) != len(targets):
         raise TrainingError(
@@ -105,6 +107,14 @@ def _read(archive: zipfile.ZipFile, names: tuple[str, ...], where: str) -> NDArr
             file, allow_pickle=False, max_header_size=_MAX_HEADER_NBYTES
         )
         return array
+
+
+def _check_count(array: NDArray[Any], where: str) -> None:
+    """Refuse more entries than are read: where each has no bytes, no size of a file bounds them."""
+    if array.ndim and len(array) > MAX_EXAMPLES:
+        raise TrainingError(
+            f"{len(array)} examples, at most {MAX_EXAMPLES} are read", rule="TRN-2", where=where
+        )
 
 
 def _check_inputs(inputs: NDArray[Any], where: str) -> None:

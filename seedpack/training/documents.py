@@ -119,13 +119,26 @@ def _questions(text: str, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _answers(question: dict[str, Any], context: str, place: str) -> tuple[Answer, ...]:
     answers = []
-    for entry in question.get("answers") or ():
-        start, text = entry.get("answer_start"), entry.get("text")
-        if not isinstance(start, int) or not isinstance(text, str) or not text.strip():
-            raise TrainingError("an answer without text or place", rule="TRN-4", where=place)
-        if start < 0 or context[start : start + len(text)] != text:
-            raise TrainingError(
-                "an answer that does not stand where it says", rule="TRN-1", where=place
-            )
-        answers.append(Answer(start, text))
+    entries = question.get("answers") or ()
+    if not isinstance(entries, list | tuple):
+        raise TrainingError("answers that are no list", rule="TRN-1", where=place)
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise TrainingError("an answer that is no object", rule="TRN-1", where=place)
+        answers.append(check_answer(entry.get("answer_start"), entry.get("text"), context, place))
     return tuple(answers)
+
+
+def check_answer(start: object, text: object, context: str, place: str) -> Answer:
+    """Return an answer once it stands in ``context`` where it says.
+
+    Raises:
+        TrainingError: TRN-4, it has no text or no place; TRN-1, it does not stand there.
+    """
+    if not isinstance(start, int) or not isinstance(text, str) or not text.strip():
+        raise TrainingError("an answer without text or place", rule="TRN-4", where=place)
+    if start < 0 or context[start : start + len(text)] != text:
+        raise TrainingError(
+            "an answer that does not stand where it says", rule="TRN-1", where=place
+        )
+    return Answer(start, text)

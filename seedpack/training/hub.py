@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from seedpack.errors import TrainingError
+from seedpack.training.documents import check_answer
 from seedpack.training.examples import (
     MAX_ARRAYS_NBYTES,
     MAX_EXAMPLES,
@@ -116,6 +117,10 @@ def _read_texts(rows: Any, columns: Columns, where: str) -> Examples:  # noqa: A
 def _read_tokens(rows: Any, columns: Columns, where: str) -> Examples:  # noqa: ANN401
     tokens = _column(rows, columns.text, ("tokens", "words"), where)
     tags = _column(rows, columns.label, ("ner_tags", "tags", "pos_tags"), where)
+    for sentence, its_tags in zip(tokens, tags, strict=True):
+        is_pair = isinstance(sentence, list) and isinstance(its_tags, list)
+        if not is_pair or len(sentence) != len(its_tags):
+            raise TrainingError("not as many tags as tokens", rule="TRN-4", where=where)
     inputs = [tuple(check_text(token, where) for token in sentence) for sentence in tokens]
     targets = [tuple(as_label(tag, where) for tag in sentence) for sentence in tags]
     return Examples("tokens", inputs, targets, where)
@@ -123,7 +128,12 @@ def _read_tokens(rows: Any, columns: Columns, where: str) -> Examples:  # noqa: 
 
 def _read_lines(rows: Any, columns: Columns, where: str) -> Examples:  # noqa: ANN401
     texts = _column(rows, columns.text, TEXT_NAMES, where)
-    return Examples("lines", [text for text in texts if text.strip()], (), where)
+    kept = [check_text(text, where) for text in texts if not _is_blank(text)]
+    return Examples("lines", kept, (), where)
+
+
+def _is_blank(text: object) -> bool:
+    return isinstance(text, str) and not text.strip()
 
 
 def _read_questions(rows: Any, columns: Columns, where: str) -> Examples:  # noqa: ANN401
@@ -134,12 +144,20 @@ def _read_questions(rows: Any, columns: Columns, where: str) -> Examples:  # noq
     for question, context, answer in zip(
         questions, contexts, _column(rows, "answers", (), where), strict=True
     ):
-        pairs = zip(answer["answer_start"], answer["text"], strict=True)
-        found = tuple(Answer(start, text) for start, text in pairs)
+        text = check_text(context, where)
+        found = _answers(answer, text, where)
         if found:
-            inputs.append(Question(question, context))
+            inputs.append(Question(check_text(question, where), text))
             targets.append(found)
     return Examples("questions", inputs, targets, where)
+
+
+def _answers(column: Any, context: str, where: str) -> tuple[Answer, ...]:  # noqa: ANN401
+    try:
+        pairs = list(zip(column["answer_start"], column["text"], strict=True))
+    except (LookupError, TypeError, ValueError) as error:
+        raise TrainingError("answers without text and place", rule="TRN-4", where=where) from error
+    return tuple(check_answer(start, text, context, where) for start, text in pairs)
 
 
 _READERS: Final = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Whatever an ending says, Pillow goes by content; for others (EPS) it starts programs.
+_FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
 
 def read_image(path: Path, *, width: int, height: int) -> NDArray[np.float32]:
     """Return an image as (3, height, width), from 0 to 1.
@@ -27,7 +30,7 @@ def read_image(path: Path, *, width: int, height: int) -> NDArray[np.float32]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs; the size is checked here
-            with image_module.open(path) as image:
+            with image_module.open(path, formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise TrainingError(
                         f"{image.width} x {image.height} pixels", rule="TRN-2", where=str(path)

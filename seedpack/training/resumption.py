@@ -88,7 +88,7 @@ class Progress:
         try:
             index: Any = json.loads(path.read_text("utf-8"))
             reading, stages = index["reading"], dict(index["stages"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise _unusable("not a checkpoint", path) from error
         if reading != self._reading:
             raise _unusable("of another teacher, or of other texts", path)

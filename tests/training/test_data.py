@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import pickle
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -17,10 +19,11 @@ from hypothesis import strategies as st
 
 from seedpack.errors import SeedError, TrainingError
 from seedpack.training import Columns, read_examples
-from seedpack.training.examples import MAX_PIXELS, Answer, Question
+from seedpack.training.examples import MAX_EXAMPLES, MAX_PIXELS, Answer, Question
 from seedpack.training.images import read_image
 from tests.refusals import refused_by
 
+SQUAD_ODD = '{"data": [{"paragraphs": [{"context": "the cat", "qas": [{"question": "q", "answers": %s}]}]}]}'
 FORMS = ("texts", "tokens", "questions", "lines", "arrays", "images")
 # Words that neither a line, nor a tab, nor a strip can change.
 words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_size=1, max_size=9)
@@ -155,9 +158,20 @@ def test_TRN_9_file_that_is_no_image_is_refused(tmp_path):
 def test_TRN_2_image_that_claims_too_many_pixels_is_refused(tmp_path):
     pytest.importorskip("PIL")
     side = int(MAX_PIXELS**0.5) + 1
-    header = b"P5 %d %d 255\n" % (side, side)
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
+    png += struct.pack(">I", zlib.crc32(header)) + bytes(4) + b"IDAT" + bytes(8)
     with refused_by(TrainingError, "TRN-2"):
-        read_image(written(tmp_path, "a.png", header + bytes(10)), width=3, height=2)
+        read_image(written(tmp_path, "a.png", png), width=3, height=2)
+
+
+@pytest.mark.spec("TRN-9", "TRN-11")
+def test_TRN_9_format_that_no_ending_stands_for_is_not_decoded(tmp_path):
+    """For some of these, such as EPS, the library would start a program."""
+    image = pytest.importorskip("PIL.Image")
+    image.new("L", (4, 3)).save(tmp_path / "a.png", format="PPM")
+    with refused_by(TrainingError, "TRN-9"):
+        read_image(tmp_path / "a.png", width=3, height=2)
 
 
 @pytest.mark.spec("TRN-1")
@@ -174,6 +188,8 @@ def test_TRN_2_image_that_claims_too_many_pixels_is_refused(tmp_path):
         ("a.jsonl", '{"tokens": "ab", "tags": "cd"}', "tokens"),
         ("a.json", "{}", "questions"),
         ("a.json", squad((5, "cat")), "questions"),
+        ("a.json", SQUAD_ODD % "7", "questions"),
+        ("a.json", SQUAD_ODD % "[7]", "questions"),
         ("a.npz", "no zip", "arrays"),
         ("a.npz", "", "arrays"),
     ],
@@ -201,6 +217,15 @@ def test_TRN_2_array_that_claims_more_than_the_zip_holds_is_never_allocated(tmp_
     path = save_zip(tmp_path / "a.npz", x=file.getvalue() + bytes(64), y=npy(np.zeros(8, int)))
     with refused_by(TrainingError, "TRN-1"):
         read_examples(path, ("arrays",))
+
+
+@pytest.mark.spec("TRN-2")
+def test_TRN_2_entries_without_bytes_are_counted_before_they_are_made(tmp_path):
+    count = MAX_EXAMPLES + 1
+    for x, y in ((np.zeros((count, 0)), np.zeros(count, "U0")), (np.zeros(3), np.zeros(count))):
+        path = save_zip(tmp_path / "a.npz", x=npy(x), y=npy(y))
+        with refused_by(TrainingError, "TRN-2"):
+            read_examples(path, ("arrays",))
 
 
 @pytest.mark.spec("TRN-1")

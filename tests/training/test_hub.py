@@ -66,6 +66,39 @@ def test_other_forms_are_read_from_their_columns():
         _READERS["texts"](rows, Columns("absent", ""), "o/n")
 
 
+@pytest.mark.spec("TRN-1", "TRN-4")
+@pytest.mark.parametrize(
+    ("form", "columns", "rule"),
+    [
+        ("lines", {"text": ["a", None]}, "TRN-1"),
+        ("tokens", {"tokens": [None], "tags": [["O"]]}, "TRN-4"),
+        ("tokens", {"tokens": [["a", "b"]], "tags": [["O"]]}, "TRN-4"),
+        ("questions", {"question": ["q"], "context": ["the cat"], "answers": [None]}, "TRN-4"),
+        (
+            "questions",
+            {
+                "question": ["q"],
+                "context": ["the cat"],
+                "answers": [{"text": ["dog"], "answer_start": [4]}],
+            },
+            "TRN-1",
+        ),
+        (
+            "questions",
+            {
+                "question": [None],
+                "context": ["the cat"],
+                "answers": [{"text": ["cat"], "answer_start": [4]}],
+            },
+            "TRN-1",
+        ),
+    ],
+)
+def test_rows_that_no_file_could_have_are_refused(form, columns, rule):
+    with refused_by(TrainingError, rule):
+        _READERS[form](datasets.Dataset.from_dict(columns), Columns(), "o/n")
+
+
 @pytest.mark.spec("TRN-1", "TRN-11")
 def test_TRN_1_data_set_that_cannot_be_had_is_refused():
     with refused_by(TrainingError, "TRN-1"):

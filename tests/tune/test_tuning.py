@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
+import transformers
 
 import seedpack
 from seedpack.errors import StoreError, TrainingError
@@ -171,6 +173,18 @@ def test_TRN_13_loss_that_is_no_number_ends_it_and_writes_nothing(run, tmp_path)
 def test_TRN_7_model_that_does_not_fit_the_task_is_refused(run, task, name, model, function):
     with refused_by(TrainingError, "TRN-7"):
         run(task, name, model, function)
+
+
+@pytest.mark.spec("TRN-7")
+def test_TRN_7_stored_classifier_of_another_number_of_labels_is_refused(models, data, tmp_path):
+    config = transformers.AutoConfig.from_pretrained(models["bert"], num_labels=5)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    for path in models["bert"].glob("*token*"):
+        shutil.copy(path, tmp_path)
+    plan = TunePlan(epochs=1)
+    split = split_of(data, "text-classification", "texts.tsv", plan)
+    with refused_by(TrainingError, "TRN-7"):
+        tune(tmp_path, split, plan)
 
 
 def test_existing_output_is_refused_before_training(run, tmp_path):
