@@ -1,7 +1,7 @@
 """A tuned text classifier, loaded again: encoder, head and labels of one folder.
 
-OUT/config.json, model.safetensors ──> encoder ─┐
-OUT/classifier.safetensors ──> head, labels ────┴──> predict(texts) ──> labels
+OUT/model.safetensors ──> encoder, head ─┐
+OUT/config.json ──> architecture, labels ┴──> predict(texts) ──> labels
 """
 
 from __future__ import annotations

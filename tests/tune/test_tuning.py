@@ -119,7 +119,6 @@ def test_tuned_folder_is_loaded_by_stock_classes_with_its_tokenizer(run, tmp_pat
     transformers.AutoModel.from_pretrained(tmp_path / "texts")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "texts")
     assert tokenizer("fine")["input_ids"] == [2, 5, 3]
-    assert (tmp_path / "texts" / "classifier.safetensors").is_file()
 
 
 def test_tuned_classifier_is_loaded_again_and_answers_as_it_was_judged(run, data, tmp_path):
@@ -129,6 +128,17 @@ def test_tuned_classifier_is_loaded_again_and_answers_as_it_was_judged(run, data
     answers = classifier.predict([text for text, _ in rows])
     hits = sum(a == b for a, (_, b) in zip(answers, rows, strict=True))
     assert hits / len(rows) == report.arms[0].metrics[0].value
+
+
+def test_head_of_a_tuned_classifier_travels_in_a_seed_of_the_folder(run, data, tmp_path):
+    run("text-classification", "texts.tsv", "bert", output=tmp_path / "tuned")
+    seed = tmp_path / "tuned.seed"
+    seedpack.extract_seed(tmp_path / "tuned", seed, name="a/tuned")
+    with seedpack.open_unverified(seed) as contents:
+        seedpack.assemble_seed(contents, tmp_path / "back", insecure=True)
+    texts = [line.split("\t")[0] for line in (data["eval"] / "texts.tsv").read_text().splitlines()]
+    answers = [load_classifier(tmp_path / name).predict(texts) for name in ("tuned", "back")]
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.spec("TRN-7")

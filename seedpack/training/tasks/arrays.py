@@ -22,7 +22,7 @@ from seedpack.training.objectives import class_loss, number_loss
 from seedpack.training.scores import score_numbers
 from seedpack.training.tasks.base import Adapter
 from seedpack.training.tasks.text import class_scores
-from seedpack.training.tasks.transformer import load_model
+from seedpack.training.tasks.transformer import load_model, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,7 +196,7 @@ class ImageClassification(_ArrayTask):
 
     def save(self, folder: Path) -> None:
         """Write the model with its head."""
-        self.model.save_pretrained(folder)
+        save_model(self.model, folder)
 
 
 def _as_float(x: Any) -> np.ndarray[Any, np.dtype[np.float32]]:  # noqa: ANN401

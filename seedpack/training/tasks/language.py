@@ -18,7 +18,7 @@ from seedpack.errors import TrainingError
 from seedpack.training.objectives import IGNORED, class_loss
 from seedpack.training.scores import score_language
 from seedpack.training.tasks.base import Adapter, pad
-from seedpack.training.tasks.transformer import load_model, load_tokenizer, max_length
+from seedpack.training.tasks.transformer import load_model, load_tokenizer, max_length, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,7 @@ class LanguageModeling(Adapter):
 
     def save(self, folder: Path) -> None:
         """Write the model with its head."""
-        self.model.save_pretrained(folder)
+        save_model(self.model, folder)
 
 
 def padding_of_ids(tokenizer: Any) -> int:  # noqa: ANN401 -- transformers' own

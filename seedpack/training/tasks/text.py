@@ -5,7 +5,8 @@
 A model that was stored with a classifier keeps its own class and head. Any other encoder gets
 a head over the means of all its hidden states: a first-token pooler that was never trained, as
 in sentence encoders, wastes the samples, and lower layers often know more of the task. The head
-lies beside the encoder as ``classifier.safetensors``, so that ``AutoModel`` still loads the folder.
+lies among the encoder's own tensors, so that it travels wherever they do, in a seed, too, and
+``AutoModel`` still loads the folder.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from seedpack.errors import TrainingError
 from seedpack.training.batches import evaluation_batches
@@ -29,6 +29,7 @@ from seedpack.training.tasks.transformer import (
     max_length,
     model_inputs,
     padding_of,
+    save_model,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from seedpack.training.tasks.base import Batch, Item
 
 _HEAD: Final = "classifier"
-_FEATURES: Final = "mean over tokens of each hidden state, scaled to length 1, embeddings first"
+_STORED_HEAD: Final = "classifier_over_layer_means."  # no class of transformers has that name
 _BATCH: Final = 64
 _MAX_FITTED: Final = 2000  # examples that a new head is first fitted to
 
@@ -165,14 +166,13 @@ class TextClassification(Adapter):
     def save(self, folder: Path) -> None:
         """Write the model, and its head where it is ours."""
         if self._has_own_head:
-            self.model.save_pretrained(folder)
+            save_model(self.model, folder)
             return
         encoder, head = self.model.encoder, self.model.classifier
-        encoder.save_pretrained(folder)
-        # One entry: the order of several would differ from file to file.
-        head_config = json.dumps({"features": _FEATURES, "labels": self.split.labels})
-        state = {name: value.cpu() for name, value in head.state_dict().items()}
-        save_file(state, folder / f"{_HEAD}.safetensors", metadata={"head": head_config})
+        encoder.config.id2label = dict(enumerate(self.split.labels))
+        encoder.config.label2id = self._numbers
+        stored_head = {_STORED_HEAD + name: value for name, value in head.state_dict().items()}
+        save_model(encoder, folder, {**encoder.state_dict(), **stored_head})
 
 
 def load_pooled(folder: Path) -> tuple[tuple[str, ...], PooledClassifier, Any]:
@@ -181,11 +181,11 @@ def load_pooled(folder: Path) -> tuple[tuple[str, ...], PooledClassifier, Any]:
     Raises:
         TrainingError: TRN-7, it holds no such model.
     """
-    path = folder / f"{_HEAD}.safetensors"
     try:
-        with safe_open(path, framework="pt") as file:
-            labels = tuple(json.loads((file.metadata() or {})["head"])["labels"])
-            state = {name: file.get_tensor(name) for name in ("weight", "bias")}
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        with safe_open(folder / "model.safetensors", framework="pt") as file:
+            state = {name: file.get_tensor(_STORED_HEAD + name) for name in ("weight", "bias")}
+        labels = tuple(config["id2label"][str(i)] for i in range(len(state["bias"])))
         encoder, _ = load_model(folder, "AutoModel", random_init=False, seed=0)
         model = PooledClassifier(encoder, len(labels))
         model.classifier.load_state_dict(state)

@@ -16,6 +16,7 @@ from seedpack.training.tasks.transformer import (
     max_length,
     model_inputs,
     padding_of,
+    save_model,
 )
 
 if TYPE_CHECKING:
@@ -120,4 +121,4 @@ class TokenClassification(Adapter):
 
     def save(self, folder: Path) -> None:
         """Write the model with its head."""
-        self.model.save_pretrained(folder)
+        save_model(self.model, folder)

@@ -31,6 +31,18 @@ _LOAD_ERRORS: Final = (
 )
 
 
+def save_model(model: Any, folder: Path, state: dict[str, Any] | None = None) -> None:  # noqa: ANN401
+    """Write ``model`` into ``folder``, as ``from_pretrained`` reads it.
+
+    Args:
+        model: Of transformers.
+        folder: Exists.
+        state: Tensors to write instead of the model's own.
+    """
+    with isolated():
+        model.save_pretrained(folder, state_dict=state)
+
+
 def load_model(
     folder: Path, auto_class: str, *, random_init: bool, seed: int, **settings: object
 ) -> tuple[Any, tuple[str, ...]]:
