@@ -59,9 +59,13 @@ def takes_more(values: np.ndarray, dtype: DType, nbytes: int, *, chunk_raw_nbyte
     chunk_values = chunk_raw_nbytes // dtype.itemsize
     total = 0
     for start in range(0, values.size, chunk_values):
-        total += len(encode_values(values[start : start + chunk_values], dtype))
-        if total > nbytes:
-            return True
+        chunk = values[start : start + chunk_values]
+        stored = _LENGTH_NBYTES * len(plane_sizes(dtype, chunk.size))
+        for raw in split_planes(chunk, dtype):
+            stored += len(_encode_plane(raw))
+            if total + min(stored, chunk.nbytes) > nbytes:
+                return True
+        total += min(stored, chunk.nbytes)
     return False
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from seedpack import limits
 from seedpack.codecs import CODEC_IDS
 from seedpack.container.manifest import Manifest, decode_manifest, encode_manifest
 from seedpack.container.rules import validate_manifest
@@ -19,13 +22,16 @@ from seedpack.extract.report import ExtractReport, LayerReport
 from seedpack.seed.signing import make_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from seedpack.container.manifest import Attachment
     from seedpack.crypto.keys import PrivateKey
     from seedpack.extract.coding import Coding, Storage
     from seedpack.extract.spill import Spill
-    from seedpack.frameworks import ModelSource
+    from seedpack.frameworks import AttachedFile, ModelSource
+
+
+_WAITING_NBYTES: Final = 16 * limits.MIB
 
 
 class Plan(NamedTuple):
@@ -56,8 +62,11 @@ def build_seed(
     Raises:
         ExtractError: EXT-6, EXT-14.
     """
-    layers = _spill_layers(plan, coding, spill, progress)
-    attachments = _spill_files(plan, spill)
+    with ThreadPoolExecutor(1) as pool:  # text at zstd's level 19 takes as long as many layers
+        encode_all = pool.map if _are_small(plan.source.files) else map
+        files = encode_all(encode_file, plan.source.files, repeat(plan.storage))
+        layers = _spill_layers(plan, coding, spill, progress)
+        attachments = _spill_files(files, spill)
     data_nbytes = spill.nbytes
     manifest = _complete(plan, layers, attachments, spill)
     encoded = checked_bytes(manifest)
@@ -113,10 +122,15 @@ def _spill_layers(
     return layers
 
 
-def _spill_files(plan: Plan, spill: Spill) -> list[Attachment]:
+def _are_small(files: Sequence[AttachedFile]) -> bool:
+    """Return whether all files can wait in memory until the layers are written."""
+    nbytes = sum(file.path.stat().st_size for file in files if file.path.is_file())
+    return nbytes <= _WAITING_NBYTES
+
+
+def _spill_files(files: Iterable[tuple[Attachment, list[bytes]]], spill: Spill) -> list[Attachment]:
     attachments = []
-    for file in plan.source.files:
-        attachment, stored = encode_file(file, plan.storage)
+    for attachment, stored in files:
         spill.append(attachment.chunks, stored)
         attachments.append(attachment)
     return attachments

@@ -202,6 +202,26 @@ def test_rounding_lowers_error_plus_weighted_bits():
     assert cost(levels) < cost(nearest)
 
 
+@given(
+    finite_floats,
+    st.sampled_from([0.125, 0.3, 1.0, 2.0**-100, 2.0**100]),
+    st.sampled_from([0.0, 0.13, 1.0]),
+)
+def test_levels_are_those_of_the_exact_quotients(values, step, mu):
+    step = float(np.float32(step))
+    thresholds = find_thresholds(gaussian(F32, 2000) * np.float32(80 * step), step, mu)
+    edges = np.concatenate([thresholds, np.arange(40) - 0.5]) * step  # and ties, to even
+    near = np.concatenate([np.nextafter(edges.astype(np.float32), np.float32(d)) for d in (-1, 9)])
+    small = values[np.abs(values) < 100 * np.float32(step)]
+    values = np.concatenate([small, edges.astype(np.float32), near, -near])
+    steps = np.abs(values.astype(np.float64)) / step
+    nearest = np.rint(steps)
+    lowered = nearest - (steps < thresholds.take(nearest.astype(int), mode="clip"))
+    assert np.array_equal(
+        round_to_levels(values, step, thresholds), np.where(values < 0, -lowered, lowered)
+    )
+
+
 def test_levels_beyond_the_thresholds_are_nearest():
     values = np.array([1e3, -2e3, 2.0**24, -(2.0**30), 3e38, 0.0], np.float32)
     levels = round_to_levels(values, 1.0, find_thresholds(values, 1.0))
@@ -283,7 +303,7 @@ def test_steps_that_are_no_positive_normal_float32_are_a_wrong_call(step):
 
 
 def test_other_settings_are_a_wrong_call():
-    with pytest.raises(ValueError, match="setting step, not"):
+    with pytest.raises(ValueError, match="settings step and mu, not"):
         encode_tensor("ecq", gaussian(F32, 10), F32, settings={"stepp": 1.0})
     with pytest.raises(ValueError, match="raw has no settings"):
         encode_tensor("raw", gaussian(F32, 10), F32, settings={"step": 1.0})

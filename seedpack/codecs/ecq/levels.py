@@ -31,6 +31,8 @@ _MAX_BINS: Final = _STEP_BINS << 10  # levels beyond 1024 are rounded as that is
 _TURNS: Final = 12
 _BLOCK_VALUES: Final = 1 << 16
 _MAX_SMALL: Final = 1 << 13  # the distance of two such levels, and a table, fit 16 bits
+_MIN_QUICK: Final = 2.0**-60  # steps of which neither reciprocals nor products are subnormal
+_MARGIN: Final = 2.0**-8  # in steps: above what float32 loses of a small level
 _LENGTH_UNITS: Final = 1 << 16  # code lengths are rounded to these, away from libm's last bit
 # An escape costs 32 bits more than its symbol; a symbol of frequency 1 costs all others
 # log2(e) / 4096 bits per value. Symbols rarer than the quotient of the two are escaped.
@@ -78,12 +80,57 @@ def round_to_levels(values: np.ndarray, step: float, thresholds: np.ndarray) -> 
     They are int16 where all are small, else int32: of a large tensor, half as many bytes.
     """
     largest = max(-float(values.min()), float(values.max())) if values.size else 0.0
-    levels = np.empty(values.size, np.int16 if largest / step < _MAX_SMALL else np.int32)
+    is_small = largest / step < _MAX_SMALL
+    limits = _find_limits(step, thresholds, int(largest / step) + 2) if is_small else None
+    levels = np.empty(values.size, np.int16 if is_small else np.int32)
     for start in range(0, values.size, _BLOCK_VALUES):
         block = values[start : start + _BLOCK_VALUES]
-        steps = _count_steps(block, step)
-        magnitudes = _lower(steps, np.rint(steps).astype(np.int32), thresholds)
-        levels[start : start + _BLOCK_VALUES] = np.where(block < 0, -magnitudes, magnitudes)
+        if limits is not None:
+            magnitudes = _compare(np.abs(block), step, limits)
+        else:
+            steps = _count_steps(block, step)
+            magnitudes = _lower(steps, np.rint(steps).astype(np.int32), thresholds)
+        negative = (block < 0).view(np.int8)
+        np.multiply(
+            magnitudes, 1 - 2 * negative, levels[start : start + block.size], casting="unsafe"
+        )
+    return levels
+
+
+def _find_limits(step: float, thresholds: np.ndarray, most: int) -> np.ndarray | None:
+    """Return for each level up to ``most`` the least float32 magnitude that reaches it.
+
+    Looking values up there gives the very levels of the quotients, without a division. None
+    where that cannot be told: steps of extreme size, thresholds a whole step too high.
+    """
+    numbers = np.arange(most + 1)
+    middle = numbers - 0.5
+    least = middle.copy()
+    given = min(thresholds.size, least.size)
+    least[:given] = thresholds[:given]
+    if not _MIN_QUICK <= step <= 1 / _MIN_QUICK or (least > middle + 1 - 2 * _MARGIN).any():
+        return None
+    ties_below = (least == middle) & (numbers % 2 == 1)  # as rint does: to the even level
+
+    def reaches(magnitudes: np.ndarray) -> np.ndarray:
+        steps = magnitudes.astype(np.float64) / step
+        return np.where(ties_below, steps > least, steps >= least)
+
+    limits = np.maximum(least * step, 0).astype(np.float32)
+    for _ in range(2):  # the product is within two units in the last place
+        below = np.nextafter(limits, np.float32(0))
+        limits = np.where(reaches(below), below, limits)
+    for _ in range(2):
+        limits = np.where(reaches(limits), limits, np.nextafter(limits, np.float32(np.inf)))
+    return np.asarray(limits)
+
+
+def _compare(magnitudes: np.ndarray, step: float, limits: np.ndarray) -> np.ndarray:
+    """Return the levels of float32 magnitudes: a guess that is right or 1 too high, put right."""
+    guesses = magnitudes * np.float32(1 / step)
+    guesses += np.float32(0.5 + _MARGIN)
+    levels = guesses.astype(np.int32)
+    levels -= magnitudes < limits.take(levels, mode="clip")
     return levels
 
 
@@ -105,19 +152,30 @@ def choose_levels(levels: np.ndarray) -> tuple[int, np.ndarray]:
     Args:
         levels: (v,), v >= 1.
     """
-    sample = levels[:: -(-levels.size // _SAMPLE_VALUES)]
-    middle = int(np.partition(sample, sample.size // 2)[sample.size // 2])
+    middle = _median(levels[:: -(-levels.size // _SAMPLE_VALUES)])
     lowest = middle - MAX_TABLE_LEVELS // 2
     counts = np.zeros(MAX_TABLE_LEVELS, np.int64)
     for start in range(0, levels.size, _BLOCK_VALUES):  # large tensors: no copy of all levels
-        places = levels[start : start + _BLOCK_VALUES].astype(np.int64) - lowest
-        near = places[(places > 0) & (places < MAX_TABLE_LEVELS)]
-        counts += np.bincount(near, minlength=MAX_TABLE_LEVELS)
+        places = levels[start : start + _BLOCK_VALUES].astype(np.int64)
+        places -= lowest
+        if int(places.min()) <= 0 or int(places.max()) >= MAX_TABLE_LEVELS:
+            places = places[(places > 0) & (places < MAX_TABLE_LEVELS)]
+        counts += np.bincount(places, minlength=MAX_TABLE_LEVELS)
     rare = counts * (TOTAL * _WORTH_DIVISOR) < levels.size
     rare[middle - lowest] = False  # a table has a level, even where all are rare
     counts[rare] = 0
     first, last = _trim(np.flatnonzero(counts).tolist(), counts)
     return lowest + first, counts[first : last + 1]
+
+
+def _median(sample: np.ndarray) -> int:
+    """Return the upper median of levels (n,), n >= 1; small ones are counted, not sorted."""
+    half = sample.size // 2
+    if sample.dtype != np.int16:
+        return int(np.partition(sample, half)[half])
+    least = int(sample.min())
+    counts = np.bincount(sample.astype(np.int64) - least)
+    return least + int(np.searchsorted(counts.cumsum(), half, side="right"))
 
 
 def _trim(kept: list[int], counts: np.ndarray) -> tuple[int, int]:
