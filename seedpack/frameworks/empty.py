@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from seedpack.frameworks.packages import import_torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_LOCK: Final = threading.RLock()  # what is replaced is one for all threads: last in, first out
 
 
 @contextlib.contextmanager
@@ -19,6 +21,11 @@ def parameters_on_meta() -> Iterator[None]:
     A meta device would empty the buffers, too: those that are computed, never saved.
     """
     torch = import_torch()
+    with _LOCK:
+        yield from _registering_empty(torch)
+
+
+def _registering_empty(torch: Any) -> Iterator[None]:  # noqa: ANN401 -- the package
     register = torch.nn.Module.register_parameter
     thread = threading.get_ident()
 

@@ -5,8 +5,9 @@
     submodule is called, or its parameter looked at
                   ──LazyTensors──> digests hold ──> the parameter, wherever it is tied
 
-One object takes the place of all that were tied. A parameter that was not fetched has no
-memory at all: torch itself refuses to compute with it, so nothing unverified can be used.
+One object takes the place of all that were tied. A parameter or buffer that was not fetched
+has no memory at all: torch itself refuses to compute with it, so nothing unverified can be
+used, and no value that a constructor made up.
 """
 
 from __future__ import annotations
@@ -143,18 +144,22 @@ class _Fetcher:
         self._tensors = tensors
         self._model = model
         state = state_of(model)
-        self._waiting = {
-            id(state[target]): _Waiting(state[target], layer, [])
-            for layer, target in targets.items()
-        }
+        places = _places_of(model)
+        self._waiting: dict[int, _Waiting] = {}
+        emptied: dict[int, torch.Tensor] = {}  # by what stood there
+        for layer, target in targets.items():
+            tensor = state[target]
+            if id(tensor) in emptied:
+                continue  # tied: the same values under another name
+            empty = emptied[id(tensor)] = tensor if tensor.is_meta else tensor.to("meta")
+            self._waiting[id(empty)] = _Waiting(empty, layer, places[id(tensor)])
+            for module, name in places[id(tensor)]:
+                setattr(module, name, empty)
         self._lock = threading.RLock()  # two threads must not replace one parameter
 
     def attach(self) -> None:
         """Fetch a submodule's tensors when it is called, or when one is looked at."""
         for module in self._model.modules():
-            for name, tensor in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001
-                if id(tensor) in self._waiting:
-                    self._waiting[id(tensor)].holders.append((module, name))
             # Looked at: attention that multiplies by the weight of a submodule it never calls.
             module._parameters = _Watched(module._parameters, self.fetch)  # noqa: SLF001
             module._buffers = _Watched(module._buffers, self.fetch)  # noqa: SLF001
@@ -176,6 +181,15 @@ class _Fetcher:
             del self._waiting[id(tensor)]  # to set an attribute is to look at it
             for module, name in waiting.holders:
                 setattr(module, name, values)
+
+
+def _places_of(model: torch.nn.Module) -> dict[int, list[tuple[torch.nn.Module, str]]]:
+    """Return where a model has each of its parameters and buffers, by identity."""
+    places: dict[int, list[tuple[torch.nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001
+            places.setdefault(id(tensor), []).append((module, name))
+    return places
 
 
 class _Watched(dict[str, Any]):

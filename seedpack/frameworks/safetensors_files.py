@@ -104,12 +104,6 @@ def _read_entry(file: InputFile, entry: _Entry) -> NamedTensor:
     return NamedTensor(*entry.info, memoryview(data).toreadonly())
 
 
-def _read(file: InputFile, entry: _Entry) -> NamedTensor:
-    data = bytearray(entry.info.nbytes)
-    file.read_into(entry.offset, memoryview(data))
-    return NamedTensor(*entry.info, memoryview(data).toreadonly())
-
-
 def _validate(path: Path) -> None:
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415 -- 30 ms
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from seedpack.errors import AssemblyError
 from seedpack.frameworks.configs import find_pointer
 from seedpack.frameworks.packages import import_hub, import_torch, import_transformers
+from seedpack.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _COUNTED: Final = re.compile(r"layer|block|depth|expert")
 _MAX_COUNT: Final = 4096  # of layers and the like; the largest public models have hundreds
+_MAX_BUFFERS_NBYTES: Final = 256 * MIB  # ASM-8
 
 # What a class of models raises on a configuration that it was not made for.
 _BUILD_ERRORS: Final = (
@@ -100,12 +102,22 @@ def build_model(architecture: Architecture) -> Any:  # noqa: ANN401 -- a model
     """Return the model of ``architecture`` as its class makes it, with random parameters.
 
     Raises:
-        AssemblyError: ASM-2.
+        AssemblyError: ASM-2; ASM-8, its buffers would take much more than its parameters.
         ExtractError: EXT-12.
     """
     config = _checked_config(architecture)
     with isolated():
+        _check_buffers(_build(architecture, config))  # without memory
         return _build(architecture, config, to_run=True)
+
+
+def _check_buffers(model: Any) -> None:  # noqa: ANN401 -- a model
+    """Refuse what a class computes by its config alone: no layer of a seed bounds its size."""
+    nbytes = sum(buffer.nbytes for buffer in model.buffers())
+    most = _MAX_BUFFERS_NBYTES + sum(parameter.nbytes for parameter in model.parameters())
+    if nbytes > most:
+        message = f"buffers of {nbytes} bytes, at most {most} are computed"
+        raise AssemblyError(message, rule="ASM-8", where="config.json")
 
 
 def _checked_config(architecture: Architecture) -> dict[str, Any]:

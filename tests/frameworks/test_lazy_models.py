@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 import transformers
@@ -135,6 +137,45 @@ def test_module_of_a_factory_fetches_its_layers_too(tmp_path):
         model = seedpack.load_model(seed, factory=Recurrent)
         assert len(waiting(model)) == len(list(model.parameters()))
         assert torch.equal(model(x), original(x))
+
+
+@pytest.mark.spec("ASM-6")
+def test_ASM_6_buffer_that_was_not_fetched_has_no_values_of_its_own(tmp_path):
+    """What ``to`` or ``buffers`` hands out unlooked at must not be the constructor's."""
+    torch.save(torch.nn.BatchNorm1d(8).state_dict(), tmp_path / "m.pt")
+    with opened(make(tmp_path / "m.pt", tmp_path / "m.seed")) as seed:
+        model = seedpack.load_model(seed, factory=lambda: torch.nn.BatchNorm1d(8))
+        assert all(buffer.is_meta for buffer in model.buffers())
+        with pytest.raises((NotImplementedError, RuntimeError)):
+            model.half()(torch.randn(4, 8).half())
+
+
+def test_threads_may_build_at_once_and_leave_torch_as_it_was():
+    """The one that began first ends first: nothing of it may stay behind."""
+    register = torch.nn.Module.register_parameter
+    first_is_in, second_is_in, first_may_end = (threading.Event() for _ in range(3))
+    built = []
+
+    def build_first():
+        with parameters_on_meta():
+            first_is_in.set()
+            first_may_end.wait()
+
+    def build_second():
+        with parameters_on_meta():
+            second_is_in.set()
+            first.join()
+            built.append(torch.nn.Linear(2, 2).weight.is_meta)
+
+    first, second = (threading.Thread(target=each) for each in (build_first, build_second))
+    first.start()
+    first_is_in.wait()
+    second.start()
+    second_is_in.wait(0.2)  # or it waits for the first
+    first_may_end.set()
+    second.join()
+    assert built == [True]
+    assert torch.nn.Module.register_parameter is register
 
 
 def test_only_parameters_built_inside_lose_their_memory():

@@ -12,14 +12,16 @@ import msgspec
 import pytest
 import safetensors.torch
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seedpack.container.architecture import check_architecture
+from seedpack.container.manifest import Architecture
 from seedpack.errors import AssemblyError, ExtractError
 from seedpack.frameworks import TensorInfo, open_model
 from seedpack.frameworks.safetensors_files import SafetensorsWeights
-from seedpack.frameworks.transformers_models import check_assembly
+from seedpack.frameworks.transformers_models import build_model, check_assembly
 from tests.frameworks.models import FAMILIES, build
 
 EXPECTED_CLASSES = {name: row[0] for name, row in FAMILIES.items()}
@@ -292,6 +294,29 @@ def test_ASM_1_merged_parameters_need_exactly_their_parts(families, change):
     with pytest.raises(AssemblyError) as caught:
         check_assembly(source.architecture, list(infos.values()))
     assert caught.value.rule == "ASM-1"
+
+
+@pytest.mark.spec("ASM-8")
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("GPTNeo", {"hidden_size": 4, "num_heads": 1, "attention_types": [[["global"], 2]]}),
+        ("GPTJ", {"n_embd": 8, "n_head": 1, "rotary_dim": 2}),
+    ],
+)
+def test_ASM_8_buffers_that_no_layer_bounds_are_never_computed(name, settings):
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=8, num_layers=2, max_position_embeddings=1 << 26, **settings
+    )
+    architecture = Architecture(
+        class_name=f"{name}Model",
+        config=json.dumps(config.to_dict()),
+        framework="transformers",
+        model_type=config.model_type,
+    )
+    with pytest.raises(AssemblyError) as caught:
+        build_model(architecture)
+    assert caught.value.rule == "ASM-8"
 
 
 @given(st.data())
