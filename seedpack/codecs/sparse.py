@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _F32: Final = DTYPES["float32"]
 _STEP_OF_GAPS: Final = struct.pack("<f", 1)
+_BLOCK: Final = 1 << 16  # values placed together
 _MAX_GAP: Final = 1 << 23  # what the grid of integers reaches
 _GAP_PARAMS: Final = ("chunk_values", "lane_values", "lowest", "table", "tail_rows")
 _QUANTISED: Final = ("chunk_values", "lane_values", "lowest", "step", "table", "tail_rows")
@@ -150,17 +151,26 @@ class SparseDecoder:
 
     def finish(self) -> np.ndarray:
         """Return the values (COD-SPA-5)."""
+        gaps, kept = self._gaps.finish(), self._kept.finish()
+        out = allocate_values(self._layer, self._dtype)
+        out[...] = 0
+        last = -1
+        # Places take 8 bytes each, of values that may have one: never all at once (COD-SPA-7).
+        for start in range(0, gaps.size, _BLOCK):
+            places = self._places(gaps[start : start + _BLOCK], last)
+            out[places] = kept[start : start + _BLOCK]
+            last = int(places[-1])
+        return out
+
+    def _places(self, gaps: np.ndarray, last: int) -> np.ndarray:
+        """Return where the values behind ``gaps`` (n,) stand, the one before them at ``last``."""
         where = f"layer {self._layer.name}"
-        gaps = self._gaps.finish()
         if (gaps < 0).any() or (np.rint(gaps) != gaps).any() or (gaps > _MAX_GAP).any():
             message = "gaps that are no integers from 0 to 2^23"
             raise CodecError(message, rule="COD-SPA-3", where=where)
-        places = np.cumsum(gaps.astype(np.int64) + 1) - 1
+        places: np.ndarray = np.cumsum(gaps.astype(np.int64) + 1) + last
         nvalues = math.prod(self._layer.shape)
         if int(places[-1]) >= nvalues:
             message = f"place {places[-1]} of {nvalues} values"
             raise CodecError(message, rule="COD-SPA-4", where=where)
-        out = allocate_values(self._layer, self._dtype)
-        out[...] = 0
-        out[places] = self._kept.finish()
-        return out
+        return places

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -231,6 +232,21 @@ def test_what_is_dropped_is_below_the_threshold_and_the_rest_within_steps(dtype,
     step = settings.get("step", 0)
     assert (np.abs(x - y)[~dropped] <= 1.5 * step + np.abs(y[~dropped]) * 2.0**-8).all()
     assert step or np.array_equal(x[~dropped], y[~dropped])
+
+
+@pytest.mark.spec("COD-SPA-7")
+def test_COD_SPA_7_places_are_never_in_memory_all_at_once():
+    values = np.zeros(1 << 20, np.uint8)
+    values[::2] = np.random.default_rng(0).integers(1, 256, values.size // 2)
+    encoded = encode_tensor("sparse", values, DTYPES["uint8"])
+    assert encoded.codec == "sparse"
+    layer = layer_for(encoded, DTYPES["uint8"], values.shape)
+    tracemalloc.start()
+    decoded = decode(layer, encoded.chunks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert decoded.tobytes() == values.tobytes()
+    assert peak <= 8 * values.nbytes
 
 
 def test_rare_gaps_of_a_large_tensor_still_have_a_table():
