@@ -22,7 +22,8 @@ TARGET_CODEC: Final = "ecq"  # the one whose steps can be chosen
 
 _TOLERANCE: Final = 0.02  # EXT-16, EXT-17
 _GOOD_ENOUGH: Final = 0.005  # not worth another round
-_MAX_ROUNDS: Final = 8  # two or three in practice
+_MAX_ROUNDS: Final = 16  # two or three in practice; more where tables outweigh small matrices
+_PATIENCE: Final = 4  # rounds of interpolation before every other one halves the levels left
 
 
 class Target(NamedTuple):
@@ -118,14 +119,35 @@ def search_level(
 
 def _improve(target: Target, allocation: Allocation, sizes: dict[int, Size], level: int) -> int:
     """Return a level between those known to be too fine and too coarse, or one of them."""
-    size = sizes[level]
-    excess = (size.file_nbytes - target.aim) / _slope(allocation, level, size)
-    wanted = allocation.find_level(allocation.estimate_nbytes(level) - excess)
     too_fine = [at for at, known in sizes.items() if known.file_nbytes > target.aim]
     too_coarse = [at for at, known in sizes.items() if known.file_nbytes <= target.aim]
     lowest = max(too_fine) + 1 if too_fine else allocation.finest
     highest = min(too_coarse) - 1 if too_coarse else allocation.coarsest
-    return min(max(wanted, lowest), highest) if lowest <= highest else level
+    if lowest > highest:
+        return level
+    if too_fine and too_coarse:
+        if len(sizes) > _PATIENCE and len(sizes) % 2:
+            return (lowest + highest) // 2
+        wanted = _interpolate(target, allocation, sizes, (lowest - 1, highest + 1))
+    else:
+        size = sizes[level]
+        excess = (size.file_nbytes - target.aim) / _slope(allocation, level, size)
+        wanted = allocation.find_level(allocation.estimate_nbytes(level) - excess)
+    return min(max(wanted, lowest), highest)
+
+
+def _interpolate(
+    target: Target, allocation: Allocation, sizes: dict[int, Size], around: tuple[int, int]
+) -> int:
+    """Return the level between two that were built, as if files grew with estimates.
+
+    Code tables grow with fineness, too: of small matrices they are most of the file, and no
+    estimate of the values tells of them.
+    """
+    estimates = [allocation.estimate_nbytes(level) for level in around]
+    excesses = [sizes[level].file_nbytes - target.aim for level in around]
+    share = excesses[0] / (excesses[0] - excesses[1])  # of the way from the finer to the coarser
+    return allocation.find_level(estimates[0] + share * (estimates[1] - estimates[0]))
 
 
 def _slope(allocation: Allocation, level: int, size: Size) -> float:
