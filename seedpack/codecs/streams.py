@@ -6,18 +6,23 @@ symbols of a chunk --> stream || escaped values, verbatim, in order
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from seedpack.codecs.floats import round_bfloat16, store_float32, widen_bfloat16
+from seedpack.codecs.floats import round_bfloat16, store_float32, to_float32, widen_bfloat16
 from seedpack.codecs.rans import Layout, encode_lanes, longest_tail
 from seedpack.codecs.rans.layouts import MAX_LANE_VALUES, STATE_NBYTES, WORD_NBYTES
 from seedpack.codecs.values import all_finite, check_finite
+from seedpack.dtypes import DTYPES
 from seedpack.errors import CodecError
 from seedpack.limits import MAX_CHUNK_RAW_NBYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seedpack.codecs.rans.encoding import Frequencies
     from seedpack.dtypes import DType
 
@@ -32,6 +37,9 @@ _CHUNK_GROWTH: Final = 4
 # A lane costs 15 bits or more, and fewer than 512 lanes cost time: 0.007 to 0.015 bits a value.
 _LANES: Final = 512
 _MIN_LANE_VALUES: Final = 1024
+# A tensor of so many chunks is encoded by all cores: extraction has no other in work beside it.
+_MANY_CHUNKS: Final = 16
+_MAX_THREADS: Final = 16
 _BLOCK: Final = 1 << 16  # values squared together, so that no copy outgrows the cache
 
 
@@ -51,11 +59,17 @@ class Cut(NamedTuple):
         return [slice(start, min(start + self.chunk_values, nvalues)) for start in starts]
 
 
-def default_step(exact: np.ndarray) -> float:
+def mean_square(values: np.ndarray, dtype: DType) -> float:
+    """Return the mean of the squares of ``values`` (v,), v >= 1, without a copy of them all."""
+    blocks = (values[start : start + _BLOCK] for start in range(0, values.size, _BLOCK))
+    floats = (to_float32(block, dtype) for block in blocks)
+    return sum(float(np.square(f, dtype=np.float64).sum()) for f in floats) / values.size
+
+
+def default_step(values: np.ndarray, dtype: DType = DTYPES["float32"]) -> float:
     """Return a step of 8 bits, so that no order of summation shows in it."""
-    blocks = (exact[start : start + _BLOCK] for start in range(0, exact.size, _BLOCK))
-    mean_square = sum(float(np.square(b, dtype=np.float64).sum()) for b in blocks) / exact.size
-    rounded = round_bfloat16(np.array([math.sqrt(mean_square) * _DEFAULT_STEP], np.float32))
+    root = math.sqrt(mean_square(values, dtype))
+    rounded = round_bfloat16(np.array([root * _DEFAULT_STEP], np.float32))
     return float(widen_bfloat16(rounded)[0])
 
 
@@ -68,24 +82,33 @@ def choose_cut(values: np.ndarray, chunk_raw_nbytes: int) -> Cut:
 
 
 def encode_chunks(
-    values: np.ndarray, symbols: np.ndarray, escaped: np.ndarray, table: Frequencies, cut: Cut
+    values: np.ndarray,
+    symbols: np.ndarray,
+    escapes: Callable[[slice], np.ndarray],
+    table: Frequencies,
+    cut: Cut,
 ) -> tuple[Layout, list[bytes]]:
     """Return the streams' layout, and the chunks.
 
     Args:
         values: (v,), as the tensor holds them.
         symbols: (v,), indices into the table's frequencies.
-        escaped: (v,) bool, whose values to store verbatim.
+        escapes: Says of the values of a slice which (n,) bool to store verbatim.
         table: The symbols' frequencies.
         cut: Of ``choose_cut``.
     """
     spans = cut.spans(values.size)
     tail = longest_tail((symbols[span] for span in spans), table, cut.lane_values)
     layout = Layout(cut.lane_values, tail)
-    return layout, [
-        encode_lanes(symbols[span], table, layout) + values[span][escaped[span]].tobytes()
-        for span in spans
-    ]
+
+    def encode(span: slice) -> bytes:
+        verbatim: bytes = values[span][escapes(span)].tobytes()
+        return encode_lanes(symbols[span], table, layout) + verbatim
+
+    if len(spans) < _MANY_CHUNKS:
+        return layout, list(map(encode, spans))
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), _MAX_THREADS)) as pool:
+        return layout, list(pool.map(encode, spans))
 
 
 def escape_word(dtype: DType) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 
 from seedpack.codecs.ecq.rates import estimate_rates
 from seedpack.codecs.floats import round_bfloat16, to_float32, widen_bfloat16
+from seedpack.codecs.streams import mean_square
 from seedpack.codecs.values import all_finite
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def survey_matrices(tensors: Iterable[NamedTensor]) -> list[Matrix]:
     """Return the tensors that get bits by need, of those that ``ecq`` may take (EXT-13).
 
     Cost:
-        One pass over the model; memory is that of its largest tensor in float64.
+        One pass over the model; memory is that of its largest tensor.
     """
     return [matrix for tensor in tensors if (matrix := _survey(tensor)) is not None]
 
@@ -107,14 +108,13 @@ def _survey(tensor: NamedTensor) -> Matrix | None:
     stored = np.frombuffer(tensor.data, tensor.dtype.storage)
     if not stored.size or not all_finite(stored, tensor.dtype):
         return None
-    values = to_float32(stored, tensor.dtype)
-    mean_square = float(np.square(values, dtype=np.float64).mean())
-    if not mean_square:
+    square = mean_square(stored, tensor.dtype)
+    if not square:
         return None
-    scale = round(OCTAVE * math.log2(mean_square) / 2)
+    scale = round(OCTAVE * math.log2(square) / 2)
     if abs(scale) > _MAX_SCALE:
         return None
-    sample = values[:: -(-values.size // _SAMPLE_VALUES)]
+    sample = to_float32(stored[:: -(-stored.size // _SAMPLE_VALUES)], tensor.dtype)
     rates = estimate_rates(sample, [to_step(scale + relative) for relative in _STEPS])
     falling = np.minimum.accumulate(rates)  # a sample's rate may rise by a hair
-    return Matrix(tensor.name, values.size, scale, tuple(falling.tolist()))
+    return Matrix(tensor.name, stored.size, scale, tuple(falling.tolist()))

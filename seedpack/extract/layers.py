@@ -27,7 +27,7 @@ from seedpack.container.manifest import Chunk, Layer
 from seedpack.crypto.digests import digest
 from seedpack.errors import CodecError, ExtractError
 from seedpack.extract.coding import Choice
-from seedpack.seed.parallel import thread_count
+from seedpack.seed.parallel import for_each, thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from seedpack.frameworks import NamedTensor
 
 _AHEAD_NBYTES: Final = 64 * limits.MIB  # raw bytes of tensors that may be in work at once
+_MANY_CHUNKS: Final = 16  # so large a tensor has few others in work beside it
 _MIN_LOSSY_DIMS: Final = 2  # vectors are biases and norms: few bytes, much harm
 
 
@@ -173,8 +174,11 @@ def _decode(
 ) -> np.ndarray:
     try:
         decoder = make_decoder(layer, dtype, base)
-        for index, data in enumerate(stored):
-            decoder.decode_chunk(index, memoryview(data))
+        for_each(
+            range(len(stored)),
+            lambda: lambda index: decoder.decode_chunk(index, memoryview(stored[index])),
+            threads=thread_count() if len(stored) >= _MANY_CHUNKS else 1,
+        )
         return decoder.finish()
     except CodecError as error:
         raise ExtractError(

@@ -600,3 +600,13 @@ def test_params_are_read_as_they_were_packed():
 def test_processors_without_vector_units_give_the_same_bits():
     disabled = ("", "AVX512F AVX512CD AVX512_SKX", "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX")
     assert len(digests_without_vector_units("ecq", *disabled)) == 1
+
+
+@TAKEN
+def test_a_tensor_of_many_chunks_is_encoded_by_many_threads_and_always_alike(dtype):
+    values = gaussian(dtype, 16 * 4096)
+    many, decoded = encode(values, dtype, chunk_raw_nbytes=1024 * dtype.itemsize)
+    assert len(many.chunks) == 16
+    exact, kept = to_float32(values, dtype), to_float32(decoded, dtype)
+    assert np.abs(exact - kept).max() <= 1.5 * step_of(many) + np.abs(exact).max() / 2**8
+    assert many == encode(values, dtype, chunk_raw_nbytes=1024 * dtype.itemsize)[0]

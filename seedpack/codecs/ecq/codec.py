@@ -16,7 +16,6 @@ from seedpack.codecs.ecq.levels import (
     round_to_levels,
     scale_counts,
 )
-from seedpack.codecs.floats import to_float32
 from seedpack.codecs.rans import CodeTable
 from seedpack.codecs.raw import takes_more
 from seedpack.codecs.streams import (
@@ -56,11 +55,11 @@ class EcqCodec:
         """Return the stored form; None where it could not hold the values or saves nothing."""
         if dtype.name not in DTYPE_NAMES or not values.size or not all_finite(values, dtype):
             return None
-        exact = to_float32(values, dtype)
-        step = default_step(exact) if self._step is None else self._step
+        step = default_step(values, dtype) if self._step is None else self._step
         if not is_step(step):
             return None
-        levels = round_to_levels(exact, step, find_thresholds(exact, step, self._mu))
+        thresholds = find_thresholds(values, step, self._mu, dtype=dtype)
+        levels = round_to_levels(values, step, thresholds, dtype=dtype)
         grid = _choose_grid(levels, step)
         if not (are_levels(grid.lowest, grid.table.frequencies.size - 1) and grid.is_finite(dtype)):
             return None
@@ -112,5 +111,7 @@ def _encode_levels(
     symbols = levels  # in place, and piece by piece: no copy of a large tensor's
     for span in cut.spans(levels.size):
         symbols[span] = grid.symbols_of(levels[span])
-    layout, chunks = encode_chunks(values, symbols, symbols == ESCAPE, grid.table, cut)
+    layout, chunks = encode_chunks(
+        values, symbols, lambda span: symbols[span] == ESCAPE, grid.table, cut
+    )
     return Encoded(EcqCodec.id, Coding(cut.chunk_values, layout, grid).pack(), chunks)

@@ -15,12 +15,17 @@ most 0.001 bits more than with the best mu and levels decoded to the means of th
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from seedpack.codecs.ecq.grid import MAX_LEVEL
+from seedpack.codecs.floats import to_float32
 from seedpack.codecs.rans.tables import TOTAL
+from seedpack.dtypes import DTYPES
+
+if TYPE_CHECKING:
+    from seedpack.dtypes import DType
 
 MAX_TABLE_LEVELS: Final = 2000  # keeps the packed table within 4096 bytes (LAY-6)
 
@@ -40,16 +45,20 @@ _WORTH_DIVISOR: Final = 20
 _ESCAPE_NBYTES: Final = 5
 
 
-def find_thresholds(values: np.ndarray, step: float, mu: float = DEFAULT_MU) -> np.ndarray:
+def find_thresholds(
+    values: np.ndarray, step: float, mu: float = DEFAULT_MU, *, dtype: DType = DTYPES["float32"]
+) -> np.ndarray:
     """Return t (k,): a magnitude of u steps that rounds to r is level r - 1 if u < t[r].
 
     Args:
-        values: (v,) float32, finite, v >= 1.
+        values: (v,), finite, v >= 1.
         step: Distance between levels.
         mu: What a bit is worth, in squared steps of error; 0 rounds to the nearest level.
+        dtype: Of the values: a float of 16 or 32 bits.
     """
     stride = -(-values.size // _SAMPLE_VALUES)
-    bins = np.floor(_count_steps(values[::stride], step) * _STEP_BINS)
+    sample = to_float32(values[::stride], dtype)
+    bins = np.floor(_count_steps(sample, step) * _STEP_BINS)
     counts = np.bincount(np.minimum(bins, _MAX_BINS - 1).astype(np.int64))
     steps = (np.arange(counts.size) + 0.5) / _STEP_BINS  # (bins,) at their middle
     nearest = np.rint(steps).astype(np.int64)
@@ -74,27 +83,32 @@ def _thresholds_for(counts: np.ndarray, mu: float) -> np.ndarray:
     return np.asarray(np.minimum(middle + mu * dearer / 2, middle + 1))
 
 
-def round_to_levels(values: np.ndarray, step: float, thresholds: np.ndarray) -> np.ndarray:
-    """Return levels (v,) of float32 values; those beyond 2^24 steps become 2^24.
+def round_to_levels(
+    values: np.ndarray, step: float, thresholds: np.ndarray, *, dtype: DType = DTYPES["float32"]
+) -> np.ndarray:
+    """Return levels (v,) of 16 or 32 bit floats; those beyond 2^24 steps become 2^24.
 
     They are int16 where all are small, else int32: of a large tensor, half as many bytes.
     """
-    largest = max(-float(values.min()), float(values.max())) if values.size else 0.0
+    spans = [slice(at, at + _BLOCK_VALUES) for at in range(0, values.size, _BLOCK_VALUES)]
+    largest = max((_largest(to_float32(values[span], dtype)) for span in spans), default=0.0)
     is_small = largest / step < _MAX_SMALL
     limits = _find_limits(step, thresholds, int(largest / step) + 2) if is_small else None
     levels = np.empty(values.size, np.int16 if is_small else np.int32)
-    for start in range(0, values.size, _BLOCK_VALUES):
-        block = values[start : start + _BLOCK_VALUES]
+    for span in spans:
+        block = to_float32(values[span], dtype)
         if limits is not None:
             magnitudes = _compare(np.abs(block), step, limits)
         else:
             steps = _count_steps(block, step)
             magnitudes = _lower(steps, np.rint(steps).astype(np.int32), thresholds)
-        negative = (block < 0).view(np.int8)
-        np.multiply(
-            magnitudes, 1 - 2 * negative, levels[start : start + block.size], casting="unsafe"
-        )
+        signs = 1 - 2 * (block < 0).view(np.int8)
+        np.multiply(magnitudes, signs, out=levels[span], casting="unsafe")
     return levels
+
+
+def _largest(block: np.ndarray) -> float:
+    return max(-float(block.min()), float(block.max()))
 
 
 def _find_limits(step: float, thresholds: np.ndarray, most: int) -> np.ndarray | None:

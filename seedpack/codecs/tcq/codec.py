@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedpack.codecs.base import Encoded
 from seedpack.codecs.floats import to_float32
-from seedpack.codecs.raw import CODEC as RAW
+from seedpack.codecs.raw import takes_more
 from seedpack.codecs.streams import (
     DTYPE_NAMES,
     choose_cut,
@@ -53,10 +53,10 @@ class TcqCodec:
         if not (grid.has_levels_in_range() and grid.is_finite(dtype)):
             return None
         table = grid.joint_table()
-        layout, chunks = encode_chunks(values, paths.symbols, paths.escaped, table, cut)
+        layout, chunks = encode_chunks(values, paths.symbols, paths.escaped.__getitem__, table, cut)
         encoded = Encoded(self.id, Coding(cut.chunk_values, layout, grid).pack(), chunks)
-        lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if encoded.stored_nbytes < lossless.stored_nbytes else None
+        saves = takes_more(values, dtype, encoded.stored_nbytes, chunk_raw_nbytes=chunk_raw_nbytes)
+        return encoded if saves else None
 
     def decoder(self, layer: Layer, dtype: DType) -> TcqDecoder:
         """Check COD-TCQ-1 to COD-TCQ-5, CHK-1 and CHK-3, and allocate the values."""
