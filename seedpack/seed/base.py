@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from seedpack.codecs.base import BaseTensors
 from seedpack.codecs.registry import BASED_IDS
 from seedpack.codecs.tensors import base_digest, tensor_digest
+from seedpack.container.names import check_attachment_name, check_attachment_names
 from seedpack.crypto.digests import digest
 from seedpack.dtypes import DTYPES, DType
 from seedpack.errors import AssemblyError
@@ -52,8 +53,14 @@ def shared_files(manifest: Manifest, base: Base | None) -> tuple[dict[str, bytes
     """Return the files that a delta left to its base, or the names of those that it lacks.
 
     All or none: contents that are not the signed ones are not handed out (BAS-7).
+
+    Raises:
+        FormatError: ATT-1, ATT-2 or ATT-4, for names that no attachments could have.
     """
     names = str(manifest.recipe.get(NAMES_KEY, "")).split()
+    for name in names:  # they become paths, as those of attachments do
+        check_attachment_name(name, where="recipe")
+    check_attachment_names([*names, *(file.name for file in manifest.attachments)])
     if not names or base is None:
         return {}, names
     files = base.files()

@@ -78,3 +78,14 @@ def test_seeds_of_one_name_are_a_wrong_call(models, tmp_path):
     with pytest.raises(ValueError, match="one name"):
         run(tmp_path, ["a", "a"], "base.seed")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["..seed", "...seed"])
+def test_no_name_of_a_seed_leads_out_of_the_folder(families, tmp_path, name):
+    """Without its ending, each of these means a folder that is there already."""
+    extract(families["bert"], tmp_path / name, name="acme/m", created=CREATED, key=KEY)
+    folder = tmp_path / "out"
+    (outcome,) = assemble_many([tmp_path / name], folder, open_contents=opened)
+    made = [] if outcome.report is None else [outcome.report.output]
+    assert list(folder.iterdir()) == made
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "out"])

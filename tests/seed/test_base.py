@@ -7,9 +7,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from seedpack.assemble import assemble, open_base
-from seedpack.errors import AssemblyError, IntegrityError, TrustError
+from seedpack.errors import AssemblyError, FormatError, IntegrityError, TrustError
 from seedpack.frameworks.bases import ModelBase
-from seedpack.seed.base import SeedBase
+from seedpack.seed.base import SeedBase, shared_files
 from seedpack.seed.opening import open_seed
 from seedpack.seed.tensors import decode_layers
 from seedpack.seed.verify import verify_seed
@@ -157,3 +157,20 @@ def test_a_state_dict_is_a_base(tmp_path):
     state, file = ModelBase(tmp_path / "m.pt"), ModelBase(tmp_path / "m.safetensors")
     assert state.digest("sha2-256") == file.digest("sha2-256")
     assert state.read("a").tobytes() == file.read("a").tobytes()
+
+
+@pytest.mark.spec("BAS-7", "ATT-1", "ATT-2", "ATT-4")
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [
+        ("../card.txt", "ATT-1"),
+        ("/etc/passwd", "ATT-1"),
+        ("a.txt model.py", "ATT-4"),
+        ("a.txt A.txt", "ATT-2"),
+        ("vocab.txt vocab.txt/b.txt", "ATT-2"),
+    ],
+)
+def test_recipe_makes_no_path_that_an_attachment_could_not(delta, names, rule):
+    manifest = replace(delta.manifest, recipe={"base_files": names, "base_files_digest": ""})
+    with refused_by(FormatError, rule):
+        shared_files(manifest, None)
