@@ -66,7 +66,9 @@ def _fit_q2(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sx, sxl = (weights * blocks).sum(-1), (weights * blocks * levels).sum(-1)
         determinant = np.maximum(sw * sl2 - sl * sl, 1e-20)
         a = (sw * sxl - sx * sl) / determinant
-        b = np.minimum((sl2 * sx - sl * sxl) / determinant, 0)
+        b = (sl2 * sx - sl * sxl) / determinant
+        a = np.where(b > 0, sxl / np.maximum(sl2, 1e-20), a)  # without a minimum, as the reference
+        b = np.minimum(b, 0)
         error = (weights * np.abs(a[..., None] * levels + b[..., None] - blocks)).sum(-1)
         better = (error < best) & (a > 0)
         best = np.where(better, error, best)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -22,10 +23,12 @@ from seedpack.codecs.ecq.rates import estimate_rates
 from seedpack.codecs.floats import round_bfloat16, to_float32, widen_bfloat16
 from seedpack.codecs.streams import mean_square
 from seedpack.codecs.values import all_finite
+from seedpack.extract.rows import estimate_row_rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from seedpack.extract.rows import Shares
     from seedpack.frameworks import NamedTensor
 
 OCTAVE: Final = 256
@@ -93,16 +96,22 @@ def to_step(exponent: int) -> float:
     return float(widen_bfloat16(rounded)[0])
 
 
-def survey_matrices(tensors: Iterable[NamedTensor]) -> list[Matrix]:
+def survey_matrices(
+    tensors: Iterable[NamedTensor], shares: Mapping[str, Shares] = MappingProxyType({})
+) -> list[Matrix]:
     """Return the tensors that get bits by need, of those that ``ecq`` may take (EXT-13).
+
+    Args:
+        tensors: Of the model.
+        shares: Of those whose rows are not read equally often.
 
     Cost:
         One pass over the model; memory is that of its largest tensor.
     """
-    return [matrix for tensor in tensors if (matrix := _survey(tensor)) is not None]
+    return [matrix for tensor in tensors if (matrix := _survey(tensor, shares)) is not None]
 
 
-def _survey(tensor: NamedTensor) -> Matrix | None:
+def _survey(tensor: NamedTensor, shares: Mapping[str, Shares]) -> Matrix | None:
     if tensor.dtype.name not in _DTYPE_NAMES or len(tensor.shape) < _MIN_DIMS:
         return None
     stored = np.frombuffer(tensor.data, tensor.dtype.storage)
@@ -114,7 +123,12 @@ def _survey(tensor: NamedTensor) -> Matrix | None:
     scale = round(OCTAVE * math.log2(square) / 2)
     if abs(scale) > _MAX_SCALE:
         return None
-    sample = to_float32(stored[:: -(-stored.size // _SAMPLE_VALUES)], tensor.dtype)
-    rates = estimate_rates(sample, [to_step(scale + relative) for relative in _STEPS])
+    steps = [to_step(scale + relative) for relative in _STEPS]
+    if tensor.name in shares:
+        matrix = to_float32(stored, tensor.dtype).reshape(tensor.shape)
+        rates = np.array(estimate_row_rates(matrix, steps, shares[tensor.name]))
+    else:
+        sample = to_float32(stored[:: -(-stored.size // _SAMPLE_VALUES)], tensor.dtype)
+        rates = estimate_rates(sample, steps)
     falling = np.minimum.accumulate(rates)  # a sample's rate may rise by a hair
     return Matrix(tensor.name, stored.size, scale, tuple(falling.tolist()))

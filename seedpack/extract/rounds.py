@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Final
 from seedpack.extract.allocation import OCTAVE, Allocation, survey_matrices
 from seedpack.extract.coding import Choice, Coding
 from seedpack.extract.feedback import prepare_feedback, round_with_feedback
+from seedpack.extract.rows import find_shares, round_rows
 from seedpack.extract.sensitivity import measure_sensitivity
 from seedpack.extract.targets import TARGET_CODEC, Size, search_level
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from seedpack.extract.allocation import Matrix
     from seedpack.extract.building import Built, Plan
     from seedpack.extract.feedback import Feedback
     from seedpack.extract.publishing import Builder
+    from seedpack.extract.rows import Shares
     from seedpack.extract.targets import Target
     from seedpack.frameworks.observing import RunningModel
 
@@ -32,10 +34,11 @@ def build_to_target(builder: Builder, target: Target, running: RunningModel | No
     Raises:
         ExtractError: EXT-18, out of reach; EXT-6, EXT-14.
     """
-    matrices = survey_matrices(builder.plan.source.tensors())
+    shares = _find_shares(builder.plan, running)
+    matrices = survey_matrices(builder.plan.source.tensors(), shares)
     sensitivity = measure_sensitivity(running, matrices)
     feedback = _measure_feedback(running, matrices)
-    allocation = Allocation(matrices, sensitivity.offsets)
+    allocation = Allocation(matrices, _shift_offsets(sensitivity.offsets, shares))
     last: dict[int, Built] = {}  # of one level: what stands in the spill
 
     def build(level: int) -> Built:
@@ -46,7 +49,7 @@ def build_to_target(builder: Builder, target: Target, running: RunningModel | No
             "target": target.text,
         }
         choices = {
-            name: _choose(step, feedback.get(name))
+            name: _choose(step, feedback.get(name), shares.get(name))
             for name, step in allocation.steps(level).items()
         }
         built = builder.build(Coding(TARGET_CODEC, choices), recipe)
@@ -74,7 +77,24 @@ def _measure_feedback(
     return prepare_feedback(running.moments([matrix.name for matrix in matrices]))
 
 
-def _choose(step: float, feedback: Feedback | None) -> Choice:
+def _find_shares(plan: Plan, running: RunningModel | None) -> dict[str, Shares]:
+    if running is None:
+        return {}
+    matrices = [info.name for info in plan.source.infos() if len(info.shape) == 2]  # noqa: PLR2004 -- of a matrix
+    counts = running.row_counts(matrices)
+    return {name: find_shares(found) for name, found in counts.items()}
+
+
+def _shift_offsets(offsets: Mapping[str, int], shares: Mapping[str, Shares]) -> dict[str, int]:
+    """Return the exponents of 1 / sqrt(h) with those of the grids that ``shares`` ask for."""
+    shifts = {name: round(found.octaves * OCTAVE) for name, found in shares.items()}
+    return {name: offset + shifts.get(name, 0) for name, offset in offsets.items()}
+
+
+def _choose(step: float, feedback: Feedback | None, shares: Shares | None) -> Choice:
+    if shares is not None:
+        moved = partial(round_rows, step=step, shares=shares)
+        return Choice(TARGET_CODEC, {"step": step, "mu": 0.0}, moved)
     if feedback is None:
         return Choice(TARGET_CODEC, {"step": step, "mu": _MU})
     adjust = partial(round_with_feedback, feedback=feedback, step=step, mu=_MU)

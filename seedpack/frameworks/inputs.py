@@ -25,6 +25,7 @@ TEXT: Final = "calibration text"
 _NTOKENS: Final = 32  # of a row of random tokens
 _PROBE_ROWS, _MOMENT_ROWS, _HELD_OUT_ROWS = 8, 96, 32
 _MOMENT_TEXTS, _HELD_OUT_TEXTS = 1000, 100
+_COUNTED_TEXTS: Final = 50_000
 _ROWS: Final = 32  # run at once
 _MAX_TOKENS: Final = 64  # of a text
 _SPECIAL_POSITIONS: Final = 2  # that some families reserve
@@ -38,6 +39,7 @@ class Inputs(NamedTuple):
     probe: list[Mapping[str, Any]]
     moments: list[Mapping[str, Any]]
     held_out: list[Mapping[str, Any]]
+    tokens: np.ndarray | None = None  # (vocabulary,) how often each occurs in the other texts
 
 
 def make_inputs(
@@ -62,7 +64,7 @@ def make_inputs(
             raise ExtractError(
                 "the model has no tokenizer to read text with", rule="EXT-61", where="calibration"
             )
-        texts = _tokenize(tokenizer, calibration, min(longest, _MAX_TOKENS))
+        texts = _tokenize(tokenizer, calibration, min(longest, _MAX_TOKENS), int(vocabulary))
     around = [] if tokenizer is None else list(tokenizer("")["input_ids"])
     shape = min(_NTOKENS, longest), int(vocabulary)
     if calibration is not None:
@@ -88,7 +90,12 @@ def _draw(
     return [{"input_ids": rows, "attention_mask": torch.ones_like(rows)} for rows in batches]
 
 
-def _tokenize(tokenizer: Any, texts: Sequence[str], longest: int) -> Inputs:  # noqa: ANN401
+def _tokenize(
+    tokenizer: Any,  # noqa: ANN401 -- a tokenizer
+    texts: Sequence[str],
+    longest: int,
+    vocabulary: int,
+) -> Inputs:
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(texts)).tolist()
     held_out = [texts[at] for at in order[::_HELD_OUT]][:_HELD_OUT_TEXTS]
     held = set(held_out)  # a line that occurs twice is on one side only
@@ -114,7 +121,14 @@ def _tokenize(tokenizer: Any, texts: Sequence[str], longest: int) -> Inputs:  # 
         [],
         batches(others[:_MOMENT_TEXTS]),
         batches(held_out),
+        _count(tokenizer, others[:_COUNTED_TEXTS], longest, vocabulary),
     )
+
+
+def _count(tokenizer: Any, texts: Sequence[str], longest: int, vocabulary: int) -> np.ndarray:  # noqa: ANN401
+    rows = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
+    ids = np.fromiter((token for row in rows for token in row), np.int64)
+    return np.bincount(ids[ids < vocabulary], minlength=vocabulary)
 
 
 def _open_tokenizer(source: ModelSource) -> Any:  # noqa: ANN401 -- a tokenizer

@@ -100,6 +100,26 @@ class RunningModel:
             hook.remove()
         return {name: found.numpy() for name, found in sums.items()}
 
+    def row_counts(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return how often the calibration text reads each row (o,) of (o, i) matrices.
+
+        Only of an embedding of tokens that is nothing else, such as the head of a language model.
+        """
+        tokens = self.inputs.tokens
+        if tokens is None or not tokens.any():
+            return {}
+        embedding, head = self.model.get_input_embeddings(), self.model.get_output_embeddings()
+        if head is not None and head.weight is embedding.weight:
+            return {}
+        if len(embedding.weight) != tokens.size:
+            return {}
+        modules = dict(self.model.named_modules())
+        return {
+            name: tokens
+            for name, target in self.targets(names).items()
+            if modules.get(target.removesuffix(".weight")) is embedding
+        }
+
     def compare(self, tensors: Iterable[NamedTensor]) -> float:
         """Return the mean cosine to the model's own of the outputs with these values in it.
 

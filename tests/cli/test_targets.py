@@ -66,3 +66,37 @@ def test_EXT_18_size_out_of_reach_is_refused_with_the_range(shell, model):
 def test_targets_that_make_no_sense_are_wrong_usage(shell, model, words):
     assert shell("extract", model, "-o", "m.seed", *words).status == 2
     assert not (shell.folder / "m.seed").exists()
+
+
+@pytest.mark.spec("EXT-62")
+def test_EXT_62_preset_makes_a_file_of_its_size_and_is_named(shell, model):
+    done = shell("extract", model, "-o", "m.seed", "--preset", "tiny", "--format", "json")
+    assert done.status == 0, done.stderr
+    assert json.loads(done.stdout)["target"] == "preset tiny"
+    assert abs((shell.folder / "m.seed").stat().st_size / (180_000 * 2.1 / 8) - 1) <= 0.02
+
+
+@pytest.mark.spec("EXT-61")
+def test_EXT_61_text_for_a_model_that_is_not_run_is_refused(shell, model):
+    (shell.folder / "text.txt").write_text("\n".join(f"line {i}" for i in range(30)))
+    words = ("extract", model, "-o", "m.seed", "--ratio", 8, "--calibration", "text.txt")
+    done = shell(*words)
+    assert done.status == 1
+    assert "EXT-61" in done.stderr
+    assert not (shell.folder / "m.seed").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--preset", "huge"),
+        ("--preset", "tiny", "--ratio", 8),
+        ("--preset", "tiny", "--codec", "ecq"),
+        ("--preset", "lossless", "--calibration", "text.txt"),
+        ("--calibration", "text.txt"),
+    ],
+)
+def test_presets_and_text_that_make_no_sense_are_wrong_usage(shell, model, words):
+    (shell.folder / "text.txt").write_text("\n".join(f"line {i}" for i in range(30)))
+    assert shell("extract", model, "-o", "m.seed", *words).status == 2
+    assert not (shell.folder / "m.seed").exists()
