@@ -129,9 +129,10 @@ def _check_wish(
 def _expect(running: RunningModel, output: Path) -> Expectation:
     """Measure what the seed in ``output`` does on inputs that served nothing else (EXT-63)."""
     with open_unverified(output) as contents:  # our own, written a moment ago
-        cosine = running.compare(
+        found = running.compare(
             NamedTensor(tensor.name, tensor.dtype, tensor.array.shape, tensor.array.tobytes())
             for tensor in decode_layers(contents)
         )
     count = sum(len(batch["input_ids"]) for batch in running.inputs.held_out)
-    return Expectation(cosine, running.inputs.kind, count)
+    interval = (found.low, found.high)
+    return Expectation(found.cosine, interval, found.control, running.inputs.kind, count)

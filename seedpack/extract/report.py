@@ -29,6 +29,8 @@ class Expectation:
     """How like the original's the output of the seed's model was: no figure of any task."""
 
     cosine: float  # mean over texts, of the mean of the last hidden states
+    interval: tuple[float, float]  # of 95 %, over texts
+    control: float  # cosine of the original's own outputs for different texts
     inputs: str  # ``random tokens`` or ``calibration text``, held out from everything else
     count: int  # of texts
 

@@ -9,7 +9,7 @@ random tokens, or calibration text ──tokenizer beside the model──> input
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Beyond this a run per matrix takes minutes, and the model may not fit into memory.
 MAX_PARAMETERS: Final = 300_000_000
+_NORMAL_95: Final = 1.96  # standard errors
 
 # What a class of models raises on a configuration or input that it was not made for.
 RUN_ERRORS: Final = (
@@ -41,6 +42,15 @@ RUN_ERRORS: Final = (
     TypeError,
     ValueError,
 )
+
+
+class Likeness(NamedTuple):
+    """How near outputs are to the original's: cosines, means over texts."""
+
+    cosine: float
+    low: float  # of the 95 % interval, over texts
+    high: float
+    control: float  # of a model that pays no heed to its input: the original's for another text
 
 
 @dataclass(frozen=True)
@@ -120,11 +130,11 @@ class RunningModel:
             if modules.get(target.removesuffix(".weight")) is embedding
         }
 
-    def compare(self, tensors: Iterable[NamedTensor]) -> float:
-        """Return the mean cosine to the model's own of the outputs with these values in it.
+    def compare(self, tensors: Iterable[NamedTensor]) -> Likeness:
+        """Return how near to the model's own the outputs with these values in it are.
 
-        The mean is over the held-out texts, of the mean of each text's hidden states. The model
-        is not itself afterwards.
+        Over the held-out texts, of the mean of each text's hidden states. The model is not
+        itself afterwards.
         """
         torch = import_torch()
         clean = self.views(self.inputs.held_out)[1]
@@ -135,8 +145,12 @@ class RunningModel:
                 if target is not None:
                     parameters[target].copy_(values)
         other = self.views(self.inputs.held_out)[1]
-        cosines = torch.nn.functional.cosine_similarity(clean, other, dim=-1)
-        return float(cosines.double().mean())
+        cosine = torch.nn.functional.cosine_similarity
+        cosines = cosine(clean, other, dim=-1).double()  # (n,)
+        spread = _NORMAL_95 * float(cosines.std(correction=0)) / max(len(cosines), 1) ** 0.5
+        mean = float(cosines.mean())
+        control = float(cosine(clean, clean.roll(1, 0), dim=-1).double().mean())
+        return Likeness(mean, max(mean - spread, -1.0), min(mean + spread, 1.0), control)
 
 
 def run_model(source: ModelSource, calibration: Sequence[str] | None = None) -> RunningModel | None:

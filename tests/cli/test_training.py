@@ -55,6 +55,10 @@ def test_figures_stand_beside_their_controls(folder, shell):
     assert code == 0
     assert set(row["arms"]) == {"original", "seed", "same-bytes student", "random"}
     assert row["chance"] == 0.5
+    low, high = row["against_student"]["interval"]
+    arms = (row["arms"]["seed"]["value"], row["arms"]["same-bytes student"]["value"])
+    assert low <= row["against_student"]["value"] <= high
+    assert row["against_student"]["value"] == pytest.approx(arms[0] - arms[1])
     assert row["ratio"] >= 20
     assert row["file_ratio"] < row["ratio"]
     assert row["trainings"] == 2
@@ -63,7 +67,14 @@ def test_figures_stand_beside_their_controls(folder, shell):
 def test_the_text_names_both_ratios_and_every_arm(folder, shell):
     code, out, err = shell("extract", *words(folder, **{"--format": "text"}))
     assert (code, "no same-bytes" in err) == (0, False)
-    for part in ("weights at ratio", "whole file", "same-bytes student", "random", "chance"):
+    for part in (
+        "weights at ratio",
+        "whole file",
+        "same-bytes student",
+        "random",
+        "chance",
+        "seed - student",
+    ):
         assert part in out
 
 

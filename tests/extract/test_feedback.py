@@ -100,16 +100,21 @@ def test_EXT_61_model_that_cannot_read_is_refused(families, tmp_path):
 def test_EXT_63_expectation_is_that_of_the_seeds_own_values(families, tmp_path):
     fine = make(families["bert"], tmp_path / "fine.seed", ratio=1.9)
     assert fine.expected.inputs == "random tokens"
-    assert 0.98 < fine.expected.cosine <= 1.000001
+    assert 0.98 < fine.expected.cosine <= 1
     running = run_model(open_model(families["bert"]))
     source = open_model(families["bert"])
-    assert running.compare(source.tensors()) == pytest.approx(1, abs=1e-6)
+    same = running.compare(source.tensors())
+    assert same.cosine == pytest.approx(1, abs=1e-6)
+    assert same.control < fine.expected.cosine
+    low, high = fine.expected.interval
+    assert low <= fine.expected.cosine <= high <= 1
+    assert fine.expected.control == pytest.approx(same.control, abs=1e-6)
     noise = [
         tensor._replace(data=torch.randn(tensor.shape).numpy().tobytes())
         for tensor in source.tensors()
         if tensor.dtype.name == "float32"
     ]
-    assert running.compare(noise) < 0.9
+    assert running.compare(noise).cosine < 0.9
 
 
 @pytest.mark.spec("EXT-62")

@@ -268,10 +268,12 @@ def _print(
             "what the seed keeps is not known before it is measured on a task"
         )
     if report.expected is not None:
+        low, high = report.expected.interval
         output.print_note(
-            f"expected: cosine {report.expected.cosine:.4f} to the original's mean hidden state, "
-            f"measured on {report.expected.count} rows of held-out {report.expected.inputs}; "
-            "this is no retention of any task"
+            f"expected: cosine {report.expected.cosine:.4f} [{low:.4f}, {high:.4f}] to the "
+            f"original's mean hidden state, on {report.expected.count} rows of held-out "
+            f"{report.expected.inputs}; different rows have {report.expected.control:.4f} in the "
+            "original itself; this is no retention of any task"
         )
     row = {
         "path": str(out),

@@ -125,8 +125,8 @@ def note_student(out: Path, report: StudentReport) -> None:
     )
     output.print_note(
         f"{claim.metric} {claim.value} [{claim.interval_low}, {claim.interval_high}] on "
-        f"{claim.evaluated} texts held out, {claim.control} {claim.control_value}; "
-        f"{report.ratio:.1f} times smaller than the teacher"
+        f"{claim.evaluated} texts held out, {claim.control} {claim.control_value}, "
+        f"chance {claim.chance}; {report.ratio:.1f} times smaller than the teacher"
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seedpack.extract.publication import Publication
     from seedpack.extract.trained import TrainedReport
     from seedpack.extract.trials import Arm
+    from seedpack.training.statistics import Comparison
 
 Train = Annotated[
     list[Path] | None,
@@ -153,6 +154,7 @@ def _print(out: Path, report: TrainedReport, *, signed: bool) -> None:
         "arms": {arm.name: _row(arm) for arm in report.arms},
         "retention": {"value": kept.value, "interval": kept.interval, "reason": kept.reason},
         "student": report.note or "trained",
+        "against_student": _difference(report.against_student),
     }
     head = (
         f"{out}: {output.format_nbytes(report.written.file_nbytes)}, weights at ratio "
@@ -174,9 +176,19 @@ def _print(out: Path, report: TrainedReport, *, signed: bool) -> None:
     elif kept.interval is not None:
         interval = f"[{kept.interval.low:.3f}, {kept.interval.high:.3f}]"
         lines.append(f"  retention           {kept.value:.3f}  {interval}")
+    if report.against_student is not None:
+        found = report.against_student
+        interval = f"[{found.interval.low:+.3f}, {found.interval.high:+.3f}]"
+        lines.append(f"  seed - student      {found.difference:+.3f}  {interval}  p {found.p:.3f}")
     if report.note:
         output.print_note(f"no same-bytes student beside it: {report.note}")
     output.print_data(row, "\n".join(lines))
+
+
+def _difference(found: Comparison | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"value": found.difference, "interval": list(found.interval), "p": found.p}
 
 
 def _row(arm: Arm) -> dict[str, Any]:
