@@ -49,19 +49,19 @@ def print_data(row: dict[str, Any], text: str) -> None:
     if settings.output_format is OutputFormat.JSON:
         sys.stdout.write(json.dumps({"schema": SCHEMA, **row}) + "\n")
     else:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(_plain_lines(text) + "\n")
     sys.stdout.flush()
 
 
 def print_note(message: str) -> None:
     """Tell the user something that is not data."""
     if not settings.quiet:
-        sys.stderr.write(f"seedpack: {message}\n")
+        sys.stderr.write(f"seedpack: {_plain_lines(message)}\n")
 
 
 def print_warning(message: str) -> None:
     """Tell the user something that must not be missed, even where quiet."""
-    sys.stderr.write(f"{_paint('seedpack: warning:', '33')} {message}\n")
+    sys.stderr.write(f"{_paint('seedpack: warning:', '33')} {_plain_lines(message)}\n")
 
 
 def print_refusal(error: SeedError) -> None:
@@ -110,7 +110,7 @@ def progress_bar(label: str) -> Callable[[int, int], None] | None:
         filled = _BAR_WIDTH * done // max(total, 1)
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
         end = "\r\x1b[K" if done >= total else ""
-        sys.stderr.write(f"\r{label} [{bar}] {100 * done // max(total, 1):3d} %{end}")
+        sys.stderr.write(f"\r{_plain(label)} [{bar}] {100 * done // max(total, 1):3d} %{end}")
         sys.stderr.flush()
 
     return draw
@@ -140,6 +140,11 @@ def format_time(seconds: int) -> str:
 def _paint(text: str, colour: str) -> str:
     plain = os.environ.get("NO_COLOR") or not sys.stderr.isatty()
     return text if plain else f"\x1b[1;{colour}m{text}\x1b[0m"
+
+
+def _plain_lines(text: str) -> str:
+    """Return ``text`` as ``_plain`` does, line by line: names of files and data are others'."""
+    return "\n".join(_plain(line) for line in text.split("\n"))
 
 
 def _plain(text: str) -> str:

@@ -144,6 +144,17 @@ def test_sizes_are_shown_as_people_read_them(nbytes, text):
     assert output.format_nbytes(nbytes) == text
 
 
+def test_nothing_that_is_printed_obeys_to_a_hostile_name(capsys):
+    """Names of files, columns and labels are others'; a new line of a report is ours."""
+    name = "evil\x1b]0;owned\x07\r.seed"
+    output.print_data({}, f"a\n{name}")
+    output.print_note(name)
+    output.print_warning(name)
+    shown = "".join(capsys.readouterr())
+    assert "a\nevil" in shown
+    assert not {"\x1b", "\x07", "\r"} & set(shown)
+
+
 def test_retention_of_an_original_at_chance_is_undefined():
     import numpy as np
 
