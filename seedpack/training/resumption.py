@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from seedpack.errors import ExtractError
-from seedpack.files import atomic_output
+from seedpack.files import atomic_output, read_small_file
+from seedpack.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +87,8 @@ class Progress:
 
     def _read_index(self, path: Path) -> dict[str, str]:
         try:
-            index: Any = json.loads(path.read_text("utf-8"))
+            content = read_small_file(path, limit=MIB, rule="EXT-47")
+            index: Any = json.loads(content)
             reading, stages = index["reading"], dict(index["stages"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise _unusable("not a checkpoint", path) from error

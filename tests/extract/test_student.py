@@ -13,6 +13,7 @@ from seedpack import SeedError, assemble_seed, open_unverified
 from seedpack.extract.student import extract_student, teacher_digest
 from seedpack.frameworks import open_model
 from seedpack.training.distillation import Effort
+from seedpack.training.resumption import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = [f"w{i}" for i in range(400)]
@@ -195,6 +196,15 @@ def test_EXT_47_checkpoint_of_other_texts_or_damaged_is_refused(bert_teacher, te
     _refused("EXT-47", bert_teacher, text, out, checkpoint=folder)
     (folder / "progress.json").write_text("[]")
     _refused("EXT-47", bert_teacher, text, out, checkpoint=folder)
+
+
+@pytest.mark.spec("EXT-47")
+@pytest.mark.parametrize("content", ["", "[" * 100_000, "[]", '{"reading": 1, "stages": 2}'])
+def test_EXT_47_progress_that_is_none_is_refused(tmp_path, content):
+    (tmp_path / "progress.json").write_text(content)
+    with pytest.raises(SeedError) as caught:
+        Progress(tmp_path, "reading", "learning")
+    assert caught.value.rule == "EXT-47"
 
 
 @pytest.mark.spec("EXT-48", "EXT-45")
