@@ -59,7 +59,8 @@ def encode_layers(
         ExtractError: EXT-6, a bool that is neither 0 nor 1.
 
     Cost:
-        Memory: of codec ``ecq``, 1.7 times 64 MiB of tensors or 1.7 times the largest one; of
+        Memory: of codec ``ecq``, 1.8 times 64 MiB of tensors or 1.8 times the largest one (2.4 of
+            16 bit floats: levels take as much as they do); of
             ``raw``, twice.
     """
     waiting: deque[tuple[Future[EncodedLayer], int]] = deque()
