@@ -128,6 +128,7 @@ class LowRankDifference:
         for start in range(0, self._rows, step):
             # Every partial sum is an integer that the type holds exactly, in whatever order.
             products = np.matmul(left[start : start + step].astype(kind), right)  # (step, i)
+            products += 0  # a zero is +0, whatever sign the order of adding gave it
             with np.errstate(over="ignore"):  # the sum shows it
                 difference = products.astype(np.float32) * self._scale
             place = start * self._columns

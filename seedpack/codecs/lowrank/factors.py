@@ -118,6 +118,7 @@ def add_product(factors: Factors, out: np.ndarray) -> None:
     rows = max(_BLOCK_VALUES // out.shape[1], 1)
     for start in range(0, out.shape[0], rows):
         product = factors.left[start : start + rows] @ factors.right  # exact
+        product += np.float32(0)  # a zero is +0, whatever sign the order of adding gave it
         product *= np.float32(factors.scale)
         out[start : start + rows] += product
 
