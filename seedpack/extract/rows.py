@@ -123,8 +123,8 @@ def _lengths(occurrences: np.ndarray) -> np.ndarray:
     each[1:] /= 2  # both signs
     # A level that the sample lacks is not free: it counts as a quarter of one.
     bits = math.log2(occurrences.sum()) - np.log2(np.maximum(each, 0.25))
-    rising = np.maximum.accumulate(bits)  # so that no value moves away from zero
-    return np.asarray(np.rint(rising * _LENGTH_UNITS) / _LENGTH_UNITS)
+    # Lengths need not rise with levels: rare rows may use every third level, say, that is cheap.
+    return np.asarray(np.rint(bits * _LENGTH_UNITS) / _LENGTH_UNITS)
 
 
 def _hull(lengths: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
