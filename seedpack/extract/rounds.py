@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from seedpack.errors import ExtractError
 from seedpack.extract.allocation import OCTAVE, Allocation, survey_matrices
 from seedpack.extract.coding import Choice, Coding
 from seedpack.extract.feedback import prepare_feedback, round_with_feedback
@@ -35,6 +36,21 @@ def build_to_target(builder: Builder, target: Target, running: RunningModel | No
         ExtractError: EXT-18, out of reach; EXT-6, EXT-14.
     """
     shares = _find_shares(builder.plan, running)
+    if not shares:
+        return _build_with(builder, target, running, shares)
+    try:
+        return _build_with(builder, target, running, shares)
+    except ExtractError as error:
+        if error.rule != "EXT-18":
+            raise
+    # Codes of rows that weigh differently are of several kinds, some percent apart in size: between
+    # two of them lie sizes that no level hits. Rows that weigh the same have none such.
+    return _build_with(builder, target, running, {})
+
+
+def _build_with(
+    builder: Builder, target: Target, running: RunningModel | None, shares: Mapping[str, Shares]
+) -> Built:
     matrices = survey_matrices(builder.plan.source.tensors(), shares)
     sensitivity = measure_sensitivity(running, matrices)
     feedback = _measure_feedback(running, matrices)
@@ -46,6 +62,7 @@ def build_to_target(builder: Builder, target: Target, running: RunningModel | No
             "allocation": f"step = 2^({level}/{OCTAVE}) / sqrt(sensitivity)",
             "feedback": f"{running.inputs.kind}" if running and feedback else "none",
             "probe": sensitivity.probe,
+            "rows": "weighted by the text" if shares else "weighted alike",
             "target": target.text,
         }
         choices = {

@@ -62,7 +62,8 @@ class PooledClassifier(torch.nn.Module):
 
     def features(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return (texts, layers x width), each layer's part of length 1."""
-        states = self.encoder(**batch, output_hidden_states=True).hidden_states
+        output = self.encoder(**batch, output_hidden_states=True)
+        states = output.hidden_states or (output.last_hidden_state,)  # none: no layers (a student)
         hidden = torch.stack(states, 1)  # (texts, layers, tokens, width)
         mask = batch["attention_mask"][:, None, :, None].to(hidden.dtype)  # (texts, 1, tokens, 1)
         means = (hidden * mask).sum(2) / mask.sum(2).clamp(min=1)  # (texts, layers, width)
