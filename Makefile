@@ -58,8 +58,9 @@ $(VENV)/mutation: $(VENV)/dev
 demo: $(VENV)/demo
 	@$(BIN)/seedpack demo
 
+# One thread each: workers that all take all cores wait for each other.
 test: $(VENV)/dev
-	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=
 	@mkdir -p build
 	@$(BIN)/coverage report > build/coverage.txt
 	@$(BIN)/coverage report --include='$(CORE)' --fail-under=100 > build/coverage-core.txt \
