@@ -54,6 +54,10 @@ def test_a_file_and_a_seed_of_the_same_tensors_are_the_same_base(base_seed, algo
     assert SeedBase(base_seed(digest_algorithm=own)).digest(algorithm) == expected
 
 
+def test_a_base_that_is_a_seed_goes_by_the_name_that_was_signed(base_seed):
+    assert SeedBase(base_seed(name="acme/base")).name == "acme/base"
+
+
 @pytest.mark.spec("BAS-2")
 def test_a_folder_of_shards_is_the_same_base_as_one_file(tmp_path):
     tensors = {"a": np.arange(6, dtype="<f4"), "b": np.ones((2, 3), "<f2")}
