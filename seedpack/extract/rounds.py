@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.errors import ExtractError
 from seedpack.extract.allocation import OCTAVE, Allocation, survey_matrices
@@ -22,11 +22,20 @@ if TYPE_CHECKING:
     from seedpack.extract.feedback import Feedback
     from seedpack.extract.publishing import Builder
     from seedpack.extract.rows import Shares
+    from seedpack.extract.sensitivity import Sensitivity
     from seedpack.extract.targets import Target
     from seedpack.frameworks.observing import RunningModel
 
 
 _MU: Final = 0.05  # of 0, 0.05, 0.13, the least harm at 14 to 18 times less than float32
+
+
+class Needs(NamedTuple):
+    """What running the model has shown; the same however rows are weighed."""
+
+    sensitivity: Sensitivity
+    feedback: dict[str, Feedback]
+    inputs: str  # kind of what it was run on
 
 
 def build_to_target(builder: Builder, target: Target, running: RunningModel | None) -> Built:
@@ -36,31 +45,38 @@ def build_to_target(builder: Builder, target: Target, running: RunningModel | No
         ExtractError: EXT-18, out of reach; EXT-6, EXT-14.
     """
     shares = _find_shares(builder.plan, running)
-    if not shares:
-        return _build_with(builder, target, running, shares)
+    matrices = survey_matrices(builder.plan.source.tensors(), shares)
+    needs = Needs(
+        measure_sensitivity(running, matrices),
+        _measure_feedback(running, matrices),
+        running.inputs.kind if running else "none",
+    )
     try:
-        return _build_with(builder, target, running, shares)
+        return _build_with(builder, target, matrices, needs, shares)
     except ExtractError as error:
-        if error.rule != "EXT-18":
+        if error.rule != "EXT-18" or not shares:
             raise
     # Codes of rows that weigh differently are of several kinds, some percent apart in size: between
     # two of them lie sizes that no level hits. Rows that weigh the same have none such.
-    return _build_with(builder, target, running, {})
+    alike = survey_matrices(builder.plan.source.tensors(), {})
+    return _build_with(builder, target, alike, needs, {})
 
 
 def _build_with(
-    builder: Builder, target: Target, running: RunningModel | None, shares: Mapping[str, Shares]
+    builder: Builder,
+    target: Target,
+    matrices: Sequence[Matrix],
+    needs: Needs,
+    shares: Mapping[str, Shares],
 ) -> Built:
-    matrices = survey_matrices(builder.plan.source.tensors(), shares)
-    sensitivity = measure_sensitivity(running, matrices)
-    feedback = _measure_feedback(running, matrices)
+    sensitivity, feedback = needs.sensitivity, needs.feedback
     allocation = Allocation(matrices, _shift_offsets(sensitivity.offsets, shares))
     last: dict[int, Built] = {}  # of one level: what stands in the spill
 
     def build(level: int) -> Built:
         recipe = {
             "allocation": f"step = 2^({level}/{OCTAVE}) / sqrt(sensitivity)",
-            "feedback": f"{running.inputs.kind}" if running and feedback else "none",
+            "feedback": needs.inputs if feedback else "none",
             "probe": sensitivity.probe,
             "rows": "weighted by the text" if shares else "weighted alike",
             "target": target.text,
