@@ -1,0 +1,1 @@
+"""Searches for hidden triggers, and what their findings mean beside clean twins."""

@@ -1,0 +1,94 @@
+"""What every search for a hidden trigger takes and yields.
+
+    Classifier, clean Samples ──Search.run──> SearchResult: one statistic per key, with its trigger
+    SearchResults of clean twins ──Calibration.fit──> judge(SearchResult) ──> Verdict
+
+A key says which answers a trigger would turn: from one source class, or from all, to a target.
+The statistic is larger where a trigger is more suspicious; alone it means nothing, as clean models
+have natural triggers, too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from seedpack.backdoors.classifiers import Classifier, Samples
+
+Key = tuple[int | None, int]  # source class (None: every other class), target class
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """What a search found for one key: the smallest change that turns the answers.
+
+    Attributes:
+        share: Of the samples tried, how many the trigger turns to the target.
+        n: How many samples that share was counted on.
+        norm: Size of the change, in the unit of the search.
+        mask: (c, h, w) or the shape of one input, 0 to 1; None where the change is added.
+        values: The pattern under the mask, or the change that is added; None for texts.
+        tokens: The words of a text trigger, in their order.
+    """
+
+    share: float
+    n: int
+    norm: float
+    mask: torch.Tensor | None = None
+    values: torch.Tensor | None = None
+    tokens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What one search found in one model.
+
+    Attributes:
+        search: Id of the search.
+        statistics: By key; higher is more suspicious.
+        triggers: By key; may lack those that are not worth keeping.
+        centred: Whether the model's own median over keys is to be taken off before twins are
+            compared: right where a backdoor changes few of many keys.
+        floor: Smallest difference of the statistic that means anything.
+    """
+
+    search: str
+    statistics: Mapping[Key, float]
+    triggers: Mapping[Key, Trigger] = field(default_factory=dict)
+    centred: bool = True
+    floor: float = 0.0
+
+
+class Search(ABC):
+    """One way of looking for triggers.
+
+    Attributes:
+        id: Names it in reports and calibrations.
+        form: Of the inputs it can search: "images" or "texts".
+        limit: z from which on a model is called suspicious; chosen on development models.
+        unit: In which norms of its triggers are given.
+    """
+
+    id: ClassVar[str]
+    form: ClassVar[str]
+    limit: ClassVar[float]
+    unit: ClassVar[str]
+
+    @abstractmethod
+    def run(self, classifier: Classifier, samples: Samples, *, seed: int = 0) -> SearchResult:
+        """Search one model; the same arguments give the same result.
+
+        Args:
+            classifier: Is not changed.
+            samples: Clean, of at least two classes.
+            seed: Of everything random.
+
+        Raises:
+            TrainingError: AUD-BD-2, the samples show fewer than two classes.
+        """

@@ -1,0 +1,187 @@
+"""How unusual a statistic is among clean twins (spec: AUD-BD-4).
+
+    twins' statistics s[t, k] ──own median over keys off──> residuals e[t, k]
+    e ──mean over t──> centre[k];  ──variance over t, drawn to the mean over k──> spread[k]
+    a model's e[k] ──(e - centre) / spread──> z[k] ──max──> Verdict ──worst of searches──> Judgement
+
+With five twins a variance has four degrees of freedom, and over ten classes or ninety pairs the
+smallest of them is far too small by chance: a clean model would stand out there. So each variance
+is drawn towards the pooled one, as if that had been seen on ``_PRIOR`` twins more, and never
+falls below the search's own floor.
+
+Source:
+    Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004), article 3
+    (variances drawn to a pooled one); Wang et al., IEEE S&P 2019 (median over classes).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seedpack.backdoors.search.base import Key, SearchResult, Trigger
+
+MIN_TWINS: Final = 3  # below, no spread can be told
+_MIN_CENTRED: Final = 5  # keys; with fewer, one suspicious key moves the median
+_PRIOR: Final = 8.0  # twins that the pooled variance counts for
+_TINY: Final = 1e-6  # spread where all twins agree to the last bit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one search says of one model.
+
+    Attributes:
+        search: Its id.
+        z: Largest over the keys.
+        key: Where.
+        by_key: z of each key.
+        limit: From which on z is suspicious.
+        trigger: Found for that key, where it was kept.
+    """
+
+    search: str
+    z: float
+    key: Key
+    by_key: Mapping[Key, float]
+    limit: float
+    trigger: Trigger | None = None
+
+    @property
+    def score(self) -> float:
+        """How far up to its limit, or beyond, the search went: suspicious from 1 on."""
+        return self.z / self.limit
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether z reached the limit."""
+        return self.z >= self.limit
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What all searches say of one model.
+
+    Attributes:
+        verdicts: One per search, most suspicious first.
+    """
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def score(self) -> float:
+        """The largest score of a search: suspicious from 1 on."""
+        return self.verdicts[0].score
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether any search reached its limit."""
+        return self.verdicts[0].suspicious
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What one search finds in clean models.
+
+    Attributes:
+        search: Its id.
+        ntwins: How many clean models.
+        centre: Mean residual of each key.
+        spread: Of each key, for one further model.
+        centred: Whether residuals are from the model's own median.
+    """
+
+    search: str
+    ntwins: int
+    centre: Mapping[Key, float]
+    spread: Mapping[Key, float]
+    centred: bool
+
+    @classmethod
+    def fit(cls, twins: Sequence[SearchResult]) -> Calibration:
+        """Learn what is usual from the results of one search on clean twins.
+
+        Raises:
+            ValueError: Fewer than ``MIN_TWINS``, or results of different searches or keys.
+        """
+        first = twins[0]
+        keys = set(first.statistics)
+        if len(twins) < MIN_TWINS:
+            raise ValueError(f"{len(twins)} twins, at least {MIN_TWINS} are needed")
+        if any(twin.search != first.search or set(twin.statistics) != keys for twin in twins):
+            raise ValueError("results of different searches or keys")
+        centred = first.centred and len(keys) >= _MIN_CENTRED
+        residuals = [_residuals(twin.statistics, centred=centred) for twin in twins]
+        centre = {key: fmean(row[key] for row in residuals) for key in keys}
+        spread = _spread(residuals, centre, first.floor)
+        return cls(first.search, len(twins), centre, spread, centred)
+
+    def judge(self, result: SearchResult, *, limit: float) -> Verdict:
+        """Return how unusual ``result`` is.
+
+        Raises:
+            ValueError: It is of another search or has other keys.
+        """
+        if result.search != self.search or set(result.statistics) != set(self.centre):
+            raise ValueError("result of another search, or with other keys")
+        residuals = _residuals(result.statistics, centred=self.centred)
+        by_key = {key: (e - self.centre[key]) / self.spread[key] for key, e in residuals.items()}
+        key = max(by_key, key=lambda k: by_key[k])
+        return Verdict(self.search, by_key[key], key, by_key, limit, result.triggers.get(key))
+
+
+def judge_all(
+    calibrations: Mapping[str, Calibration],
+    results: Sequence[SearchResult],
+    limits: Mapping[str, float],
+) -> Judgement:
+    """Return what all searches together say of one model.
+
+    Args:
+        calibrations: By id of the search.
+        results: At least one.
+        limits: By id of the search.
+    """
+    verdicts = [calibrations[r.search].judge(r, limit=limits[r.search]) for r in results]
+    return Judgement(tuple(sorted(verdicts, key=lambda v: -v.score)))
+
+
+def leave_one_out(
+    twins: Sequence[Sequence[SearchResult]], limits: Mapping[str, float]
+) -> list[Judgement]:
+    """Judge each clean twin by the others: what the searches say where nothing is hidden.
+
+    Args:
+        twins: Per twin the results of all searches, in one order; one more than ``MIN_TWINS``.
+        limits: By id of the search.
+    """
+    judgements = []
+    for i, own in enumerate(twins):
+        others = [results for j, results in enumerate(twins) if j != i]
+        columns = zip(*others, strict=True)
+        fitted = {column[0].search: Calibration.fit(column) for column in columns}
+        judgements.append(judge_all(fitted, own, limits))
+    return judgements
+
+
+def _residuals(statistics: Mapping[Key, float], *, centred: bool) -> dict[Key, float]:
+    middle = median(statistics.values()) if centred else 0.0
+    return {key: value - middle for key, value in statistics.items()}
+
+
+def _spread(
+    residuals: Sequence[Mapping[Key, float]], centre: Mapping[Key, float], floor: float
+) -> dict[Key, float]:
+    """Return per key the standard deviation to expect of one more model's residual."""
+    freedom = len(residuals) - 1
+    own = {k: sum((row[k] - c) ** 2 for row in residuals) / freedom for k, c in centre.items()}
+    pooled = fmean(own.values())
+    # The mean of the twins is uncertain itself: 1 / t of a variance more.
+    more = 1 + 1 / len(residuals)
+    drawn = {k: (_PRIOR * pooled + freedom * v) / (_PRIOR + freedom) for k, v in own.items()}
+    return {k: max(math.sqrt(v * more), floor, _TINY) for k, v in drawn.items()}

@@ -1,0 +1,122 @@
+"""Calibration on clean twins: made-up statistics, whose right verdicts are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedpack.backdoors.search.base import SearchResult, Trigger
+from seedpack.backdoors.search.calibration import Calibration, judge_all, leave_one_out
+
+LIMIT = 5.0
+KEYS = [(None, target) for target in range(10)]
+
+
+def results(values, name="mask", **options):
+    """One result per row of ``values`` (models, keys)."""
+    keys = [(None, target) for target in range(values.shape[1])]
+    rows = [dict(zip(keys, map(float, row), strict=True)) for row in values]
+    return [SearchResult(name, row, **options) for row in rows]
+
+
+def clean(seed, nmodels, nkeys=10, shift=1.0):
+    """Statistics of clean models: each key and each model has a level of its own."""
+    random = np.random.default_rng(seed)
+    levels = random.normal(size=(1, nkeys)) + shift * random.normal(size=(nmodels, 1))
+    return levels + 0.1 * random.normal(size=(nmodels, nkeys))
+
+
+@given(st.integers(0, 50), st.permutations(range(10)))
+def test_relabelling_the_classes_changes_no_verdict_but_its_key(seed, order):
+    values = clean(seed, 6)
+    *twins, model = results(values)
+    before = Calibration.fit(twins).judge(model, limit=LIMIT)
+    *twins, model = results(values[:, list(order)])
+    after = Calibration.fit(twins).judge(model, limit=LIMIT)
+    assert math.isclose(before.z, after.z, rel_tol=1e-9, abs_tol=1e-9)
+    assert order[after.key[1]] == before.key[1]
+
+
+@given(st.integers(0, 50), st.floats(-5, 5), st.floats(0.1, 10))
+def test_neither_unit_nor_level_of_a_statistic_changes_z(seed, level, unit):
+    values = clean(seed, 6)
+    *twins, model = results(values)
+    before = Calibration.fit(twins).judge(model, limit=LIMIT).z
+    *twins, model = results(unit * values + level)
+    after = Calibration.fit(twins).judge(model, limit=LIMIT).z
+    assert math.isclose(before, after, rel_tol=1e-6, abs_tol=1e-6)
+
+
+def test_a_key_that_stands_out_is_named_with_its_trigger():
+    values = clean(0, 6)
+    values[5, 3] += 3
+    *twins, model = results(values)
+    found = Trigger(share=1.0, n=45, norm=2.0)
+    model = SearchResult("mask", model.statistics, {(None, 3): found})
+    verdict = Calibration.fit(twins).judge(model, limit=LIMIT)
+    assert verdict.suspicious
+    assert verdict.key == (None, 3)
+    assert verdict.trigger is found
+
+
+def test_a_model_whose_every_key_is_higher_does_not_stand_out_where_keys_are_many():
+    values = clean(1, 6, shift=0.0)
+    values[5] += 3
+    *twins, model = results(values)
+    assert not Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
+
+
+def test_with_two_keys_the_level_of_the_model_itself_counts():
+    values = clean(2, 6, nkeys=2, shift=0.0)
+    values[5] += 3
+    *twins, model = results(values)
+    assert Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
+
+
+def test_five_twins_of_ten_classes_raise_few_false_alarms():
+    alarms = 0
+    for seed in range(400):
+        *twins, model = results(clean(seed, 6))
+        alarms += Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
+    assert alarms <= 4
+
+
+def test_differences_below_the_floor_mean_nothing():
+    values = np.zeros((6, 10))
+    values[5, 3] = 0.01
+    *twins, model = results(values, floor=0.05)
+    assert Calibration.fit(twins).judge(model, limit=LIMIT).z < 1
+
+
+def test_the_worst_search_by_its_own_limit_comes_first():
+    quiet, loud = clean(3, 6), clean(4, 6)
+    loud[5, 0] += 5
+    columns = [results(quiet, "mask"), results(loud, "additive")]
+    fitted = {column[0].search: Calibration.fit(column[:5]) for column in columns}
+    judgement = judge_all(
+        fitted, [column[5] for column in columns], {"mask": LIMIT, "additive": LIMIT}
+    )
+    assert judgement.verdicts[0].search == "additive"
+    assert judgement.suspicious
+    assert judgement.score == judgement.verdicts[0].z / LIMIT
+
+
+def test_each_twin_is_judged_by_the_others():
+    values = clean(5, 6)
+    values[2, 7] += 5
+    judgements = leave_one_out([[r] for r in results(values)], {"mask": LIMIT})
+    assert [j.suspicious for j in judgements] == [i == 2 for i in range(6)]
+
+
+def test_too_few_twins_or_other_keys_are_a_wrong_call():
+    with pytest.raises(ValueError, match="at least 3"):
+        Calibration.fit(results(clean(0, 2)))
+    with pytest.raises(ValueError, match="different"):
+        Calibration.fit([*results(clean(0, 3)), *results(clean(0, 1), "additive")])
+    fitted = Calibration.fit(results(clean(0, 3)))
+    with pytest.raises(ValueError, match="other keys"):
+        fitted.judge(results(clean(0, 1, nkeys=9))[0], limit=LIMIT)
