@@ -17,7 +17,8 @@
     ├─ KeyFileError       SP600  exit 1   a key file that cannot be used
     ├─ StoreError         SP700  exit 1   input/output: files, folders, the trust store
     ├─ ExtractError       SP800  exit 1   a model that cannot become a seed
-    └─ TrainingError      SP900  exit 1   data or training that cannot be used
+    ├─ TrainingError      SP900  exit 1   data or training that cannot be used
+    └─ AuditError         SP950  exit 1   an audit or a report of one that cannot be used
 
 A refusal names the rule (an id in ``spec/``), the place, and what to do next.
 """
@@ -154,3 +155,9 @@ class TrainingError(SeedError):
     """Data that cannot be trained on, or a training that came to nothing."""
 
     code = "SP900"
+
+
+class AuditError(SeedError):
+    """An audit that cannot be run, or a report that is none or of another seed."""
+
+    code = "SP950"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from seedpack.training import Columns, Split
+    from seedpack.training import Columns, Examples, Split
     from seedpack.training.recipes import Recipe
     from seedpack.training.scores import Score
     from seedpack.training.tasks.base import Adapter
@@ -179,9 +179,20 @@ def tune_arm(  # noqa: PLR0913 -- one call, all that it depends on
     *,
     seed: int,
     random_init: bool = False,
+    alter: Callable[[Examples], Examples] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Adapter:
     """Return the model of ``path``, or its architecture at random, tuned with one seed.
+
+    Args:
+        path: The model.
+        split: Checked data.
+        plan: Samples and factory.
+        recipe: How.
+        seed: Of everything random.
+        random_init: Take the architecture alone.
+        alter: Changes the drawn samples, as audits of wrong or poisoned data do.
+        progress: Called with steps done and steps in all.
 
     Raises:
         TrainingError: TRN-7, model and data do not fit; TRN-12, TRN-13.
@@ -193,6 +204,8 @@ def tune_arm(  # noqa: PLR0913 -- one call, all that it depends on
     adapter = open_adapter(split, path, factory=plan.factory, random_init=random_init, seed=seed)
 
     samples = draw_samples(split, plan.samples, seed=seed)
+    if alter is not None:
+        samples = alter(samples)
     stratify = bool(split.labels) and samples.form != "tokens"
     fitted, held = hold_out(samples, stratify=stratify, seed=seed)
     items = adapter.encode(samples, recipe)

@@ -119,6 +119,7 @@ class ModuleTask(_ArrayTask):
             TrainingError: TRN-7, data and module do not fit.
         """
         super().__init__(split)
+        self._random_init = random_init
         torch.manual_seed(seed)
         function = load_factory(factory)
         self.model = (
@@ -127,6 +128,11 @@ class ModuleTask(_ArrayTask):
         self.new = ("",)  # every parameter trains at the head's rate, whatever its name
         item = {"x": _as_float(split.train.inputs[0]), "target": 0}
         self.check_outputs(item, where=f"factory {factory[:80]!a}")
+
+    @property
+    def has_trained_head(self) -> bool:
+        """The whole module is stored, unless it stays as it was initialised."""
+        return not self._random_init
 
     def encode(self, examples: Examples, recipe: Recipe) -> list[Item]:
         """Return the arrays as float32."""

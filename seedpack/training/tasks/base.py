@@ -78,6 +78,11 @@ class Adapter(ABC):
         return len(item.get("input_ids", ()))
 
     @property
+    def has_trained_head(self) -> bool:
+        """Whether the model answers the task as it was stored, before any tuning."""
+        return not self.new
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         device: torch.device = next(self.model.parameters()).device

@@ -103,6 +103,17 @@ class TextClassification(Adapter):
             self.model = model
         else:
             self.model, self.new = PooledClassifier(model, len(split.labels)), (_HEAD,)
+            if not random_init and _labels_of(config) == split.labels:
+                self._take_stored_head(folder)
+
+    def _take_stored_head(self, folder: Path) -> None:
+        """Go on from the head that a tuning for the same labels stored, if there is one."""
+        try:
+            head = _stored_head(folder)
+            self.model.classifier.load_state_dict(head)
+            self.new = ()
+        except (SafetensorError, OSError, RuntimeError):
+            return  # none, or of another shape: the new head stays
 
     def warm_start(self, items: Sequence[Item], held_out: Sequence[Item]) -> None:
         """Fit a new head to the features as they are, before anything below it moves.
@@ -110,7 +121,7 @@ class TextClassification(Adapter):
         Source:
             Kumar et al., Fine-Tuning can Distort Pretrained Features, ICLR 2022.
         """
-        if self._has_own_head:
+        if self._has_own_head or not self.new:
             return
         fitted, held = (self._features(part[:_MAX_FITTED]) for part in (items, held_out))
         weight, bias = fit_head(fitted, held, nlabels=len(self.split.labels))
@@ -184,9 +195,7 @@ def load_pooled(folder: Path) -> tuple[tuple[str, ...], PooledClassifier, Any]:
     """
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        with safe_open(folder / "model.safetensors", framework="pt") as file:
-            state = {name: file.get_tensor(_STORED_HEAD + name) for name in ("weight", "bias")}
-        labels = tuple(config["id2label"][str(i)] for i in range(len(state["bias"])))
+        state, labels = _stored_head(folder), _labels_of(config)
         encoder, _ = load_model(folder, "AutoModel", random_init=False, seed=0)
         model = PooledClassifier(encoder, len(labels))
         model.classifier.load_state_dict(state)
@@ -195,6 +204,17 @@ def load_pooled(folder: Path) -> tuple[tuple[str, ...], PooledClassifier, Any]:
             f"no tuned classifier: {error}"[:300], rule="TRN-7", where=str(folder)
         ) from error
     return labels, model.eval(), load_tokenizer(folder)
+
+
+def _stored_head(folder: Path) -> dict[str, torch.Tensor]:
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        return {name: file.get_tensor(_STORED_HEAD + name) for name in ("weight", "bias")}
+
+
+def _labels_of(config: dict[str, Any]) -> tuple[str, ...]:
+    """Return the labels in the order of the outputs; empty where there are none."""
+    names = config.get("id2label") or {}
+    return tuple(names[str(i)] for i in range(len(names)) if str(i) in names)
 
 
 def classify(model: PooledClassifier, tokenizer: Any, texts: Sequence[str]) -> list[int]:  # noqa: ANN401

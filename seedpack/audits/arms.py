@@ -1,0 +1,249 @@
+"""Tuned models that audits share: each is trained once, and kept on disk (spec: AUD-3).
+
+    Arm (model or random init, samples, seed, recipe, alteration of the data)
+      ──key: digest of the arm and of everything it depends on──> folder/KEY.npz, KEY.safetensors
+      ──there?──> read   ──else──> tuned, one process at a time, written whole
+
+    scores(arm)   on the evaluation, what nearly all audits compare
+    adapter(arm)  the tuned model itself, for those that look inside
+    zero_shot(model)   as it is, where it has a head of its own
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from seedpack.files import atomic_output
+from seedpack.training.recipes import default_recipe
+from seedpack.training.scores import Score
+from seedpack.tune import TunePlan
+from seedpack.tune.tuning import evaluate, tune_arm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seedpack.audits.base import Spec
+    from seedpack.training import Examples, Split
+    from seedpack.training.recipes import Recipe
+    from seedpack.training.tasks.base import Adapter
+
+    Alter = Callable[[Examples], Examples]
+
+_SCRATCH_EPOCHS: Final = 30  # at most; the held-out part ends it
+_SCRATCH_RATE: Final = 2e-3
+_SCRATCH_BATCH: Final = 32
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to come to a tuned model.
+
+    Attributes:
+        model: A folder, or with a factory a file of weights; empty: random initialisation.
+        samples: Training examples, drawn class by class; None: all.
+        seed: Of samples, initialisation and order.
+        robust: The robust option.
+        thorough: Trained until it is as good as the data make it, for models that start at
+            random and have to stand beside one that knows the task.
+        altered: Name of what was done to the training data; empty: nothing. It must tell apart
+            whatever ``alter`` functions a caller uses.
+    """
+
+    model: str = ""
+    samples: int | None = None
+    seed: int = 0
+    robust: bool = False
+    thorough: bool = False
+    altered: str = ""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Tuned models of one specification.
+
+    Attributes:
+        spec: What is audited; its data and its factory are part of every key.
+        split: Of its data.
+        folder: Where arms are kept; shared by the processes of one run.
+    """
+
+    spec: Spec
+    split: Split
+    folder: Path
+
+    def scores(self, arm: Arm, alter: Alter | None = None) -> list[Score]:
+        """Return the scores of ``arm`` on the evaluation, the deciding one first.
+
+        Args:
+            arm: What to tune.
+            alter: Changes the drawn training examples; named by ``arm.altered``.
+
+        Raises:
+            TrainingError: It cannot be tuned, or its loss is no number.
+        """
+        path = self.folder / f"{self._key(arm)}.npz"
+        with self._alone(path):
+            if not path.exists():
+                adapter, recipe = self._tune(arm, alter)
+                _save_scores(path, evaluate(adapter, self.split, recipe))
+                _save_state(path.with_suffix(".safetensors"), adapter)
+            return _load_scores(path)
+
+    def adapter(self, arm: Arm, alter: Alter | None = None) -> Adapter:
+        """Return the tuned model of ``arm``; the caller may change it.
+
+        Raises:
+            TrainingError: As for ``scores``.
+        """
+        path = self.folder / f"{self._key(arm)}.npz"
+        state = path.with_suffix(".safetensors")
+        with self._alone(path):
+            if not state.exists():
+                adapter, recipe = self._tune(arm, alter)
+                _save_scores(path, evaluate(adapter, self.split, recipe))
+                _save_state(state, adapter)
+                return adapter
+        return self._reopen(arm, state)
+
+    def untuned(self, model: str, *, seed: int = 0) -> Adapter:
+        """Return ``model`` as it is; a head that it lacks is new and knows nothing."""
+        from seedpack.training.tasks.opening import open_adapter  # noqa: PLC0415 -- torch
+
+        return open_adapter(
+            self.split, Path(model), factory=self.spec.factory or None, seed=seed
+        )
+
+    def zero_shot(self, model: str) -> list[Score] | None:
+        """Return the scores of ``model`` as it is; None where it has no head for the task."""
+        name = msgspec.json.encode(["zero-shot", model, stamp(model)])
+        path = self.folder / f"{self._digest(name)}.npz"
+        with self._alone(path):
+            if not path.exists():
+                adapter = self.untuned(model)
+                if not adapter.has_trained_head:
+                    return None
+                _save_scores(path, evaluate(adapter, self.split, self.recipe(Arm(model=model))))
+            return _load_scores(path)
+
+    def recipe(self, arm: Arm) -> Recipe:
+        """Return how ``arm`` is tuned."""
+        recipe = default_recipe(arm.samples or len(self.split.train), robust=arm.robust)
+        if not arm.thorough:
+            return recipe
+        return replace(
+            recipe,
+            epochs=_SCRATCH_EPOCHS,
+            batch=_SCRATCH_BATCH,
+            rate=_SCRATCH_RATE,
+            head_rate=_SCRATCH_RATE,
+            layer_decay=1.0,
+            freeze_embeddings=False,
+            patience=5,
+        )
+
+    def _tune(self, arm: Arm, alter: Alter | None) -> tuple[Adapter, Recipe]:
+        if bool(arm.altered) != (alter is not None):
+            raise ValueError("an alteration needs a name, and a name an alteration")
+        recipe = self.recipe(arm)
+        adapter = tune_arm(
+            Path(arm.model or self.spec.model),
+            self.split,
+            self._plan(arm),
+            recipe,
+            seed=arm.seed,
+            random_init=not arm.model,
+            alter=alter,
+        )
+        return adapter, recipe
+
+    def _plan(self, arm: Arm) -> TunePlan:
+        return TunePlan(
+            samples=arm.samples, seed=arm.seed, robust=arm.robust, factory=self.spec.factory or None
+        )
+
+    def _reopen(self, arm: Arm, state: Path) -> Adapter:
+        from safetensors.torch import load_file  # noqa: PLC0415 -- torch
+
+        from seedpack.training.tasks.opening import open_adapter  # noqa: PLC0415 -- torch
+
+        adapter = open_adapter(
+            self.split,
+            Path(arm.model or self.spec.model),
+            factory=self.spec.factory or None,
+            random_init=not arm.model,
+            seed=arm.seed,
+        )
+        adapter.model.load_state_dict(load_file(state))
+        adapter.model.eval()
+        return adapter
+
+    def _key(self, arm: Arm) -> str:
+        recipe = msgspec.json.encode(self.recipe(arm))
+        return self._digest(msgspec.json.encode(arm) + recipe + stamp(arm.model).encode())
+
+    def _digest(self, name: bytes) -> str:
+        data = (self.spec.task, self.spec.train, self.spec.evaluation, self.spec.columns)
+        stamps = [stamp(self.spec.train), stamp(self.spec.evaluation), stamp(self.spec.model)]
+        whole = msgspec.json.encode([data, stamps, self.spec.factory]) + name
+        return sha256(whole).hexdigest()[:32]
+
+    @contextlib.contextmanager
+    def _alone(self, path: Path) -> Iterator[None]:
+        """Let one process at a time train one arm; the others wait and read."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def stamp(name: str) -> str:
+    """Return what changes when the file or folder of that name does; empty for other names."""
+    path = Path(name) if name else None
+    if path is None or not path.exists():
+        return ""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return ";".join(f"{p.name},{p.stat().st_size},{p.stat().st_mtime_ns}" for p in files)
+
+
+def _save_scores(path: Path, scores: list[Score]) -> None:
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {}
+    for number, score in enumerate(scores):
+        arrays[f"{number}.{score.metric}"] = score.stats
+        arrays[f"{number}.levels"] = np.array([score.chance, score.majority])
+    np.savez(buffer, **arrays)
+    with atomic_output(path, overwrite=True) as file:
+        file.write(buffer.getvalue())
+
+
+def _load_scores(path: Path) -> list[Score]:
+    with np.load(path, allow_pickle=False) as arrays:
+        names = [name for name in arrays.files if not name.endswith(".levels")]
+        return [
+            Score(
+                name.partition(".")[2],
+                arrays[name],
+                *(float(level) for level in arrays[f"{name.partition('.')[0]}.levels"]),
+            )
+            for name in names
+        ]
+
+
+def _save_state(path: Path, adapter: Adapter) -> None:
+    from safetensors.torch import save  # noqa: PLC0415 -- torch
+
+    state = {n: v.detach().cpu().clone() for n, v in adapter.model.state_dict().items()}
+    with atomic_output(path, overwrite=True) as file:
+        file.write(save(state))

@@ -1,0 +1,155 @@
+"""The shape of an audit, and what it is given.
+
+    Spec (paths, data, options) ──open_context──> Context: checked data, shared arms, the seed
+    Context ──Audit.run──> AuditResult
+
+One audit is one class in a file of its own, one line in ``registry`` and one page in
+``spec/audits``. It reads only what the context offers, so that audits run in any order and in
+several processes; what two of them need (tuned models, control arms, twins) comes from
+``context.arms``, which keeps it on disk.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from seedpack.errors import IntegrityError
+from seedpack.seed.opening import open_unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedpack.audits.arms import Arms
+    from seedpack.audits.profiles import Profile
+    from seedpack.audits.results import AuditResult
+    from seedpack.seed.contents import Contents
+    from seedpack.training import Split
+
+    Watch = Callable[[int, int, str], None]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What is audited, by paths; another process can open the same from it.
+
+    Attributes:
+        model: The assembled model: a folder, or with a factory a file of weights.
+        seed: The seed file, verified before; empty where a model is audited without one.
+        seed_id: Of it, in hex: whatever is opened again has to be that very seed.
+        base: Model that a delta seed refers to; empty where it is none.
+        task: Name of the task; empty without data.
+        train: What to tune on.
+        evaluation: What to measure on; never trained on.
+        columns: Names of the text and label columns; empty: the usual ones.
+        factory: ``module:function`` that builds a plain torch module; empty for transformers.
+        original: The model that the seed was made from; empty where it is not at hand.
+        reference: A clean model of the same architecture that twins are tuned from; empty:
+            twins start at random weights.
+        shifts: Further evaluation data, each of another domain.
+        samples: Training examples that the consumer tunes on; None: all.
+        robust: Whether the consumer tunes with the robust option.
+        random_seed: The first of all seeds.
+    """
+
+    model: str
+    seed: str = ""
+    seed_id: str = ""
+    base: str = ""
+    task: str = ""
+    train: str = ""
+    evaluation: str = ""
+    columns: tuple[str, str] = ("", "")
+    factory: str = ""
+    original: str = ""
+    reference: str = ""
+    shifts: tuple[str, ...] = ()
+    samples: int | None = None
+    robust: bool = False
+    random_seed: int = 0
+
+
+class Context:
+    """Everything that an audit may use.
+
+    Attributes:
+        spec: What is audited.
+        profile: How hard to try.
+        split: Checked data; None without a task.
+        arms: Tuned models and their scores, shared between audits; None without data.
+        scratch: A folder of this audit's own, removed afterwards.
+        progress: Called with steps done, steps in all, and what is being done.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what there is to give
+        self,
+        spec: Spec,
+        profile: Profile,
+        scratch: Path,
+        *,
+        split: Split | None = None,
+        arms: Arms | None = None,
+        progress: Watch | None = None,
+    ) -> None:
+        """Hold what an audit is given."""
+        self.spec, self.profile, self.scratch = spec, profile, scratch
+        self.split, self.arms = split, arms
+        self._progress = progress
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The random seeds of tuned arms."""
+        first = self.spec.random_seed
+        return tuple(range(first, first + self.profile.nseeds))
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Say how far the audit is."""
+        if self._progress is not None:
+            self._progress(done, total, what)
+
+    def open_seed(self, path: Path | None = None) -> Contents:
+        """Open the audited seed again, or a copy of it; its signatures were checked before.
+
+        The seed id is the digest of the signed manifest, so contents with that id are what was
+        verified, as far as their chunks' digests hold.
+
+        Raises:
+            IntegrityError: AUD-5, it is another seed than the one that was verified.
+            FormatError, StoreError: It cannot be opened.
+        """
+        contents = open_unverified(path or Path(self.spec.seed), damaged=path is not None)
+        if contents.id != self.spec.seed_id:
+            contents.close()
+            raise IntegrityError(
+                f"seed id {contents.id[:16]}, verified was {self.spec.seed_id[:16]}",
+                rule="AUD-5",
+                where=str(path or self.spec.seed),
+                hint="the file was replaced during the audit; start again",
+            )
+        return contents
+
+
+class Audit(ABC):
+    """One audit.
+
+    Attributes:
+        id: In the registry and on the command line.
+        title: For people.
+        needs: Of ``seed``, ``data``, ``original``: without these it is undecided, and says so.
+        tasks: Names of tasks that it is for; empty: all.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    tasks: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def run(self, context: Context) -> AuditResult:
+        """Audit; the runner adds the time, and turns refusals into ``undecided``.
+
+        Raises:
+            SeedError: Something could not be done; the result is then undecided.
+        """

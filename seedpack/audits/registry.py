@@ -1,0 +1,49 @@
+"""All audits: one line each here, one file each beside, one page each in ``spec/audits``.
+
+They are imported when they are run: most need torch, the registry does not.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module  # noqa: TID251 -- audits by name: see AUDITS
+from typing import TYPE_CHECKING, Final
+
+from seedpack.errors import AuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedpack.audits.base import Audit
+
+# id -> "module:class", in the order of reports.
+AUDITS: Final[dict[str, str]] = {}
+
+
+def get_audit(name: str) -> Audit:
+    """Return the audit of that id.
+
+    Raises:
+        AuditError: AUD-1, there is none.
+    """
+    if name not in AUDITS:
+        raise AuditError(
+            f"no audit {name[:40]!a}",
+            rule="AUD-1",
+            where="audits",
+            hint=f"one of {', '.join(AUDITS)}",
+        )
+    module, _, attribute = AUDITS[name].partition(":")
+    audit: Audit = getattr(import_module(module), attribute)()
+    return audit
+
+
+def choose_audits(names: Sequence[str]) -> tuple[str, ...]:
+    """Return ids in the order of the registry; all of them where none is named.
+
+    Raises:
+        AuditError: AUD-1, a name is none of them.
+    """
+    for name in names:
+        if name not in AUDITS:
+            get_audit(name)  # refuses
+    return tuple(name for name in AUDITS if not names or name in names)
