@@ -1,12 +1,12 @@
 """Tuned models that audits share: each is trained once, and kept on disk (spec: AUD-3).
 
-    Arm (model or random init, samples, seed, recipe, alteration of the data)
-      ──key: digest of the arm and of everything it depends on──> folder/KEY.npz, KEY.safetensors
-      ──there?──> read   ──else──> tuned, one process at a time, written whole
+Arm (model or random init, samples, seed, recipe, alteration of the data)
+  ──key: digest of the arm and of everything it depends on──> folder/KEY.npz, KEY.safetensors
+  ──there?──> read   ──else──> tuned, one process at a time, written whole
 
-    scores(arm)   on the evaluation, what nearly all audits compare
-    adapter(arm)  the tuned model itself, for those that look inside
-    zero_shot(model)   as it is, where it has a head of its own
+scores(arm)   on the evaluation, what nearly all audits compare
+adapter(arm)  the tuned model itself, for those that look inside
+zero_shot(model)   as it is, where it has a head of its own
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ class Arms:
         """Return ``model`` as it is; a head that it lacks is new and knows nothing."""
         from seedpack.training.tasks.opening import open_adapter  # noqa: PLC0415 -- torch
 
-        return open_adapter(
-            self.split, Path(model), factory=self.spec.factory or None, seed=seed
-        )
+        return open_adapter(self.split, Path(model), factory=self.spec.factory or None, seed=seed)
 
     def zero_shot(self, model: str) -> list[Score] | None:
         """Return the scores of ``model`` as it is; None where it has no head for the task."""

@@ -83,7 +83,7 @@ class Context:
         progress: Called with steps done, steps in all, and what is being done.
     """
 
-    def __init__(  # noqa: PLR0913 -- what there is to give
+    def __init__(
         self,
         spec: Spec,
         profile: Profile,

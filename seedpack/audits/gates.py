@@ -1,8 +1,8 @@
 """Gates: thresholds declared beforehand, decided on the bounds of intervals (spec: AUD-2).
 
-    interval ──wholly on the right side──> pass
-             ──wholly on the wrong side──> fail
-             ──across, or not measured───> undecided, with its reason
+interval ──wholly on the right side──> pass
+         ──wholly on the wrong side──> fail
+         ──across, or not measured───> undecided, with its reason
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ def decide(  # noqa: PLR0913 -- a gate has that many parts
     )
 
 
-def _judge(
-    interval: Bounds | None, threshold: float, side: str, reason: str
-) -> tuple[Status, str]:
+def _judge(interval: Bounds | None, threshold: float, side: str, reason: str) -> tuple[Status, str]:
     if reason or interval is None or any(math.isnan(bound) for bound in interval):
         return Status.UNDECIDED, reason or "not measured"
     low, high = interval if side == "at least" else (-interval[1], -interval[0])

@@ -53,7 +53,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Immutable, strict on reading."""
 
 
-class Finding(_Record):
+class Finding(_Record, frozen=True, kw_only=True):
     """Something a person should know.
 
     Attributes:
@@ -71,7 +71,7 @@ class Finding(_Record):
     hint: str = ""
 
 
-class Figure(_Record):
+class Figure(_Record, frozen=True, kw_only=True):
     """A measured number with everything that it has to be compared with.
 
     Attributes:
@@ -99,7 +99,7 @@ class Figure(_Record):
     note: str = ""
 
 
-class Gate(_Record):
+class Gate(_Record, frozen=True, kw_only=True):
     """A declared threshold on the bound of an interval; made by ``gates.decide``.
 
     Attributes:
@@ -123,7 +123,7 @@ class Gate(_Record):
     reason: str = ""
 
 
-class Table(_Record):
+class Table(_Record, frozen=True, kw_only=True):
     """Rows of texts and numbers under a title.
 
     Attributes:
@@ -137,7 +137,7 @@ class Table(_Record):
     rows: tuple[tuple[str | float | int | None, ...], ...]
 
 
-class Series(_Record):
+class Series(_Record, frozen=True, kw_only=True):
     """One line of a curve.
 
     Attributes:
@@ -157,7 +157,7 @@ class Series(_Record):
     is_control: bool = False
 
 
-class Curve(_Record):
+class Curve(_Record, frozen=True, kw_only=True):
     """Lines over one axis.
 
     Attributes:
@@ -175,7 +175,7 @@ class Curve(_Record):
     chance: float | None = None
 
 
-class Picture(_Record):
+class Picture(_Record, frozen=True, kw_only=True):
     """A small picture, such as a trigger that was found.
 
     Attributes:
@@ -193,7 +193,7 @@ class Picture(_Record):
     channels: int = 1
 
 
-class AuditResult(_Record):
+class AuditResult(_Record, frozen=True, kw_only=True):
     """Everything that one audit found.
 
     Attributes:
@@ -227,7 +227,7 @@ class AuditResult(_Record):
     seconds: float = 0.0
 
 
-class Subject(_Record):
+class Subject(_Record, frozen=True, kw_only=True):
     """What was audited.
 
     Attributes:
@@ -257,7 +257,7 @@ class Subject(_Record):
     defended: bool = False
 
 
-class AuditReport(_Record):
+class AuditReport(_Record, frozen=True, kw_only=True):
     """All audits of one seed.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Runs audits: in processes of their own, resumable, each failure an ``undecided``.
+"""Runs audits: in processes of their own, resumable (AUD-8), each failure an ``undecided``.
 
     Spec, ids, Profile ──prepare: data checked once, before anything is trained──>
       each id ──result there from an earlier run?──> read
@@ -27,7 +27,6 @@ import msgspec
 from seedpack.audits.arms import Arms, stamp
 from seedpack.audits.base import Context, Spec
 from seedpack.audits.gates import conclude, undecided
-from seedpack.audits.profiles import Profile
 from seedpack.audits.registry import get_audit
 from seedpack.audits.results import AuditReport, AuditResult, Subject, worst
 from seedpack.errors import AuditError, SeedError
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from seedpack.audits.base import Audit
+    from seedpack.audits.profiles import Profile
     from seedpack.training import Split
 
     Watch = Callable[[str, int, int, str], None]  # audit, steps done, steps in all, what
@@ -76,12 +76,12 @@ def run_audits(  # noqa: PLR0913 -- what, how hard, where, and who watches
     open_split(spec)
     wanted = [name for name in names if _lacks(get_audit(name), spec) is None]
     skipped = tuple((name, reason) for name in names if (reason := _lacks(get_audit(name), spec)))
-    results = {name: _load_result(_result_path(folder, spec, profile, name)) for name in wanted}
-    missing = [name for name in wanted if results[name] is None]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, result in _run_all(spec, missing, profile, folder, processes, progress):
-        results[name] = result
-    found = tuple(result for name in wanted if (result := results[name]) is not None)
+    kept = {name: _load_result(_result_path(folder, spec, profile, name)) for name in wanted}
+    results = {name: result for name, result in kept.items() if result is not None}
+    missing = [name for name in wanted if name not in results]
+    results |= dict(_run_all(spec, missing, profile, folder, processes, progress))
+    found = tuple(results[name] for name in wanted)
     return AuditReport(
         subject=subject,
         profile=profile.name,
@@ -183,7 +183,7 @@ def _judge_size(result: AuditResult, audit: Audit, context: Context) -> AuditRes
     )
 
 
-def _run_all(  # noqa: PLR0913
+def _run_all(
     spec: Spec,
     names: Sequence[str],
     profile: Profile,
@@ -255,4 +255,3 @@ def _load_result(path: Path) -> AuditResult | None:
         return msgspec.json.decode(path.read_bytes(), type=AuditResult)
     except (OSError, msgspec.DecodeError):
         return None  # not there, or cut short: done anew
-

@@ -1,6 +1,6 @@
 """Finds what the specification asks for and nothing keeps, and what is kept and nobody asked for.
 
-spec/*.md, spec/codecs/*.md  **ID** *vector*|*test*  ->  Requirement
+spec/*.md, spec/codecs|audits/*.md  **ID** *vector*|*test*  ->  Requirement
 seedpack/, cli/              ids in the text         ->  code
 tests/                       pytest.mark.spec("ID")  ->  tests
 spec/vectors/index.json      rule, shows             ->  vectors
@@ -49,7 +49,8 @@ def problems(root: Path) -> list[str]:
 
 
 def _gather(root: Path) -> Repository:
-    pages = [*sorted((root / "spec").glob("*.md")), *sorted((root / "spec/codecs").glob("*.md"))]
+    folders = ("spec", "spec/codecs", "spec/audits")
+    pages = [page for folder in folders for page in sorted((root / folder).glob("*.md"))]
     requirements, without_id = [], []
     for page in pages:
         text = page.read_text("utf-8")

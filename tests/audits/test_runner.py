@@ -1,0 +1,258 @@
+"""Audits run alone or together, go on where they were stopped, and never pass unmeasured."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+
+from seedpack.audits import PROFILES, AuditResult, Spec, Status, Subject
+from seedpack.audits.arms import Arm, Arms
+from seedpack.audits.base import Audit, Context
+from seedpack.audits.gates import decide
+from seedpack.audits.registry import AUDITS, choose_audits, get_audit
+from seedpack.audits.runner import open_context, open_split, run_audit, run_audits
+from seedpack.errors import AuditError, IntegrityError, TrainingError
+from seedpack.extract import extract
+from tests.audits import small_network
+
+if TYPE_CHECKING:
+    from seedpack.audits.results import AuditReport
+
+QUICK = PROFILES["quick"]
+FACTORY = f"{Path(small_network.__file__)}:make"
+
+
+class Probe(Audit):
+    """Counts its runs; passes if accuracy is above chance."""
+
+    id, title, needs = "probe", "a probe", frozenset({"data"})
+    runs = 0
+
+    def run(self, context: Context) -> AuditResult:
+        assert context.arms is not None
+        type(self).runs += 1
+        scores = context.arms.scores(Arm(samples=40, seed=context.seeds[0]))
+        gate = decide("g", "s", value=1.0, interval=(1.0, 1.0), at_least=scores[0].chance)
+        return AuditResult(audit=self.id, title=self.title, status=Status.PASS, gates=(gate,))
+
+
+class Unwritable(Probe):
+    """Has a figure that JSON cannot hold."""
+
+    id = "unwritable"
+
+    def run(self, context: Context) -> AuditResult:
+        result = super().run(context)
+        gate = decide("g", "s", value=float("inf"), interval=(1.0, 1.0), at_least=0.0)
+        return msgspec.structs.replace(result, gates=(gate,))
+
+
+class Failing(Probe):
+    """Cannot be done."""
+
+    id = "failing"
+
+    def run(self, context: Context) -> AuditResult:
+        del context
+        raise TrainingError("the loss is nan", rule="TRN-13", where="step 3")
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
+    folder = tmp_path_factory.mktemp("audited")
+    digits = load_digits()
+    x, y = (digits.images / 16).astype(np.float32), digits.target
+    np.savez(folder / "train.npz", x=x[:300], y=y[:300])
+    np.savez(folder / "eval.npz", x=x[300:500], y=y[300:500])
+    np.savez(folder / "tiny.npz", x=x[300:350], y=y[300:350])
+    save_file(small_network.make().state_dict(), folder / "model.safetensors")
+    return Spec(
+        model=str(folder / "model.safetensors"),
+        task="generic",
+        train=str(folder / "train.npz"),
+        evaluation=str(folder / "eval.npz"),
+        factory=FACTORY,
+    )
+
+
+@pytest.fixture(autouse=True)
+def probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    Probe.runs = 0
+    for audit in (Probe, Unwritable, Failing):
+        monkeypatch.setitem(AUDITS, audit.id, f"{__name__}:{audit.__name__}")
+
+
+def run(spec: Spec, folder: Path, *names: str) -> AuditReport:
+    subject = Subject(seed_id="", name="n", version=1)
+    return run_audits(spec, subject, names, QUICK, folder, tool="test", processes=1)
+
+
+@pytest.mark.spec("AUD-1")
+def test_an_unknown_audit_is_refused_with_those_there_are() -> None:
+    with pytest.raises(AuditError, match="AUD-1") as refused:
+        choose_audits(["nonsense"])
+    assert "probe" in refused.value.hint
+    assert choose_audits([]) == tuple(AUDITS)
+    assert choose_audits(["failing", "probe"]) == ("probe", "failing")
+
+
+@pytest.mark.spec("AUD-1")
+def test_every_audit_has_its_page_and_its_name() -> None:
+    pages = Path(__file__).parents[2] / "spec" / "audits"
+    for name in set(AUDITS) - {"probe", "unwritable", "failing"}:
+        assert (pages / f"{name}.md").exists(), name
+        audit = get_audit(name)
+        assert audit.id == name
+        assert audit.title
+
+
+@pytest.mark.spec("AUD-8")
+def test_a_finished_audit_is_not_run_again(spec: Spec, tmp_path: Path) -> None:
+    first = run(spec, tmp_path, "probe")
+    second = run(spec, tmp_path, "probe")
+    assert Probe.runs == 1
+    assert first.results == second.results
+    run(msgspec.structs.replace(spec, random_seed=7), tmp_path, "probe")
+    assert Probe.runs == 2
+
+
+@pytest.mark.spec("AUD-8")
+def test_a_result_that_was_cut_short_is_done_anew(spec: Spec, tmp_path: Path) -> None:
+    run(spec, tmp_path, "probe")
+    (path,) = (tmp_path / "results").iterdir()
+    path.write_bytes(path.read_bytes()[:-10])
+    assert run(spec, tmp_path, "probe").status is Status.PASS
+    assert Probe.runs == 2
+
+
+@pytest.mark.spec("AUD-6")
+def test_what_cannot_be_done_is_undecided_with_its_reason(spec: Spec, tmp_path: Path) -> None:
+    report = run(spec, tmp_path, "probe", "failing")
+    assert [result.status for result in report.results] == [Status.PASS, Status.UNDECIDED]
+    assert "the loss is nan" in report.results[1].reason
+    assert report.status is Status.UNDECIDED
+
+
+@pytest.mark.spec("AUD-6")
+def test_a_tiny_evaluation_decides_nothing(spec: Spec, tmp_path: Path) -> None:
+    tiny = msgspec.structs.replace(
+        spec, evaluation=str(Path(spec.evaluation).with_name("tiny.npz"))
+    )
+    result = run_audit(tiny, "probe", QUICK, tmp_path)
+    assert result.status is Status.UNDECIDED
+    assert "50 evaluation examples" in result.reason
+
+
+@pytest.mark.spec("AUD-6")
+def test_without_data_what_needs_them_is_listed_as_not_run(spec: Spec, tmp_path: Path) -> None:
+    report = run(Spec(model=spec.model), tmp_path, "probe")
+    assert report.results == ()
+    assert report.status is Status.UNDECIDED
+    assert report.skipped[0][0] == "probe"
+    assert "--train" in report.skipped[0][1]
+
+
+@pytest.mark.spec("AUD-7")
+def test_a_result_with_infinity_is_refused(spec: Spec, tmp_path: Path) -> None:
+    with pytest.raises(AuditError, match="AUD-7"):
+        run_audit(spec, "unwritable", QUICK, tmp_path)
+
+
+@pytest.mark.spec("AUD-3")
+def test_an_arm_is_trained_once_and_is_the_same_when_read(spec: Spec, tmp_path: Path) -> None:
+    arm = Arm(samples=40, seed=3)
+    with open_context(spec, QUICK, tmp_path) as context:
+        assert context.arms is not None
+        first = context.arms.scores(arm)
+        files = sorted((tmp_path / "arms").glob("*.npz"))
+        again = context.arms.scores(arm)
+        assert [s.value for s in first] == [s.value for s in again]
+        assert sorted((tmp_path / "arms").glob("*.npz")) == files
+        adapter = context.arms.adapter(arm)
+    shutil.rmtree(tmp_path / "arms")
+    with open_context(spec, QUICK, tmp_path) as context:
+        assert context.arms is not None
+        anew = context.arms.adapter(arm)
+    for name, value in adapter.model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), anew.model.state_dict()[name].numpy())
+
+
+@pytest.mark.spec("AUD-3")
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 4}, {"samples": 60}, {"robust": True}, {"thorough": True}, {"model": "assembled"}],
+)
+def test_another_arm_has_another_key(spec: Spec, tmp_path: Path, change: dict[str, object]) -> None:
+    split = open_split(spec)
+    assert split is not None
+    arms = Arms(spec, split, tmp_path)
+    arm = Arm(samples=40, seed=3)
+    if "model" in change:
+        change = {"model": spec.model}
+    assert arms._key(arm) != arms._key(msgspec.structs.replace(arm, **change))
+
+
+@pytest.mark.spec("AUD-3")
+def test_changed_training_data_have_another_key(spec: Spec, tmp_path: Path) -> None:
+    split = open_split(spec)
+    assert split is not None
+    before = Arms(spec, split, tmp_path)._key(Arm())
+    copy = tmp_path / "train.npz"
+    np.savez(copy, x=np.zeros((20, 8, 8), np.float32), y=np.arange(20) % 10)
+    after = Arms(msgspec.structs.replace(spec, train=str(copy)), split, tmp_path)._key(Arm())
+    assert before != after
+
+
+def test_an_alteration_has_a_name(spec: Spec, tmp_path: Path) -> None:
+    with open_context(spec, QUICK, tmp_path) as context:
+        assert context.arms is not None
+        with pytest.raises(ValueError, match="name"):
+            context.arms.scores(Arm(samples=40), lambda examples: examples)
+
+
+def test_a_module_is_judged_as_it_is_and_a_new_head_is_not(spec: Spec, tmp_path: Path) -> None:
+    with open_context(spec, QUICK, tmp_path) as context:
+        assert context.arms is not None
+        scores = context.arms.zero_shot(spec.model)
+    assert scores is not None
+    assert scores[0].n == 200
+
+
+@pytest.mark.spec("AUD-5")
+def test_another_seed_under_the_same_path_is_refused(spec: Spec, tmp_path: Path) -> None:
+    seed = tmp_path / "a.seed"
+    extract(Path(spec.model), seed, name="a/b", version=1, created=0)
+    about = msgspec.structs.replace(spec, seed=str(seed), seed_id="0" * 64)
+    with (
+        open_context(about, QUICK, tmp_path / "work") as context,
+        pytest.raises(IntegrityError, match="AUD-5"),
+    ):
+        context.open_seed()
+
+
+@pytest.mark.spec("AUD-4")
+def test_seeds_are_declared_by_the_profile(spec: Spec, tmp_path: Path) -> None:
+    with open_context(msgspec.structs.replace(spec, random_seed=5), QUICK, tmp_path) as context:
+        assert context.seeds == tuple(range(5, 5 + QUICK.nseeds))
+
+
+@pytest.mark.slow
+def test_processes_find_what_one_finds(spec: Spec, tmp_path: Path) -> None:
+    names = [name for name in ("retention", "low-data") if name in AUDITS]
+    subject = Subject(seed_id="", name="n", version=1)
+    reports = [
+        run_audits(spec, subject, names, QUICK, tmp_path / str(n), tool="t", processes=n)
+        for n in (1, 2)
+    ]
+    alone, together = (
+        [msgspec.structs.replace(result, seconds=0.0) for result in report.results]
+        for report in reports
+    )
+    assert alone == together
