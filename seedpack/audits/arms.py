@@ -16,7 +16,8 @@ import fcntl
 import io
 import os
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,7 +123,7 @@ class Arms:
 
     def zero_shot(self, model: str) -> list[Score] | None:
         """Return the scores of ``model`` as it is; None where it has no head for the task."""
-        name = msgspec.json.encode(["zero-shot", model, stamp(model)])
+        name = msgspec.json.encode(["zero-shot", stamp(model)])
         path = self.folder / f"{self._digest(name)}.npz"
         with self._alone(path):
             if not path.exists():
@@ -185,13 +186,14 @@ class Arms:
         return adapter
 
     def _key(self, arm: Arm) -> str:
-        recipe = msgspec.json.encode(self.recipe(arm))
-        return self._digest(msgspec.json.encode(arm) + recipe + stamp(arm.model).encode())
+        # By contents: the folder of a model that was just assembled is another each time.
+        what = msgspec.structs.replace(arm, model=stamp(arm.model))
+        return self._digest(msgspec.json.encode([what, self.recipe(arm)]))
 
     def _digest(self, name: bytes) -> str:
-        data = (self.spec.task, self.spec.train, self.spec.evaluation, self.spec.columns)
-        stamps = [stamp(self.spec.train), stamp(self.spec.evaluation), stamp(self.spec.model)]
-        whole = msgspec.json.encode([data, stamps, self.spec.factory]) + name
+        spec = self.spec
+        data = [stamp(spec.train), stamp(spec.evaluation), stamp(spec.model), spec.columns]
+        whole = msgspec.json.encode([spec.task, spec.factory, data]) + name
         return sha256(whole).hexdigest()[:32]
 
     @contextlib.contextmanager
@@ -207,12 +209,30 @@ class Arms:
 
 
 def stamp(name: str) -> str:
-    """Return what changes when the file or folder of that name does; empty for other names."""
-    path = Path(name) if name else None
-    if path is None or not path.exists():
-        return ""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    return ";".join(f"{p.name},{p.stat().st_size},{p.stat().st_mtime_ns}" for p in files)
+    """Return what changes when the contents of the file or folder of that name do.
+
+    A name that is none (the id of a data set) stands for itself.
+    """
+    path = Path(name)
+    if not name or not path.exists():
+        return name
+    if path.is_file():
+        return _digest_of(path, *_version(path))
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    parts = [(str(p.relative_to(path)), _digest_of(p, *_version(p))) for p in files]
+    return sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def _version(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(path: Path, nbytes: int, changed_ns: int) -> str:
+    del nbytes, changed_ns  # of the key: another version of the file is read again
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _save_scores(path: Path, scores: list[Score]) -> None:

@@ -23,11 +23,12 @@ from seedpack.seed.opening import open_unverified
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seedpack.audits.arms import Arms
+    from seedpack.audits.arms import Arm, Arms
     from seedpack.audits.profiles import Profile
     from seedpack.audits.results import AuditResult
     from seedpack.seed.contents import Contents
     from seedpack.training import Split
+    from seedpack.training.tasks.base import Adapter
 
     Watch = Callable[[int, int, str], None]
 
@@ -37,6 +38,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: The assembled model: a folder, or with a factory a file of weights.
+        final: The model as the consumer will use it, where that is another: tuned, defended.
         seed: The seed file, verified before; empty where a model is audited without one.
         seed_id: Of it, in hex: whatever is opened again has to be that very seed.
         base: Model that a delta seed refers to; empty where it is none.
@@ -55,6 +57,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: str
+    final: str = ""
     seed: str = ""
     seed_id: str = ""
     base: str = ""
@@ -108,6 +111,30 @@ class Context:
         """Say how far the audit is."""
         if self._progress is not None:
             self._progress(done, total, what)
+
+    def subject(self) -> Adapter:
+        """Return the model as the consumer will use it; the caller may change it.
+
+        That is the final one; else the assembled one, where it has a head of its own for the
+        task; else the assembled one as tuning makes it.
+
+        Raises:
+            TrainingError: Model and data do not fit.
+        """
+        assert self.arms is not None  # noqa: S101 -- asked for by audits that need data
+        if self.spec.final:
+            return self.arms.untuned(self.spec.final)
+        adapter = self.arms.untuned(self.spec.model)
+        if adapter.has_trained_head:
+            return adapter
+        return self.arms.adapter(self.consumer_arm(self.spec.random_seed))
+
+    def consumer_arm(self, seed: int) -> Arm:
+        """Return the arm that tunes the assembled model as the consumer does."""
+        from seedpack.audits.arms import Arm  # noqa: PLC0415 -- numpy
+
+        spec = self.spec
+        return Arm(model=spec.model, samples=spec.samples, seed=seed, robust=spec.robust)
 
     def open_seed(self, path: Path | None = None) -> Contents:
         """Open the audited seed again, or a copy of it; its signatures were checked before.

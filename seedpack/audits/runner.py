@@ -230,11 +230,15 @@ def _share_cores(processes: int) -> None:
 def _result_path(folder: Path, spec: Spec, profile: Profile, name: str) -> Path:
     from seedpack import __version__  # noqa: PLC0415 -- the facade; only its number
 
-    files = (spec.model, spec.seed, spec.train, spec.evaluation, spec.original, spec.reference)
-    stamps = [stamp(file) for file in (*files, *spec.shifts)]
-    # The folder of the model may be another each time: its contents tell.
-    where = msgspec.structs.replace(spec, model="")
-    key = msgspec.json.encode([__version__, where, stamps, profile, name])
+    # Paths by their contents: that of a model which was just assembled is another each time.
+    names = ("model", "final", "base", "train", "evaluation", "original", "reference")
+    what = msgspec.structs.replace(
+        spec,
+        seed="",
+        shifts=tuple(stamp(path) for path in spec.shifts),
+        **{name: stamp(getattr(spec, name)) for name in names},
+    )
+    key = msgspec.json.encode([__version__, what, profile, name])
     return folder / "results" / f"{name}-{sha256(key).hexdigest()[:16]}.json"
 
 
