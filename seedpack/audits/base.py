@@ -41,6 +41,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         final: The model as the consumer will use it, where that is another: tuned, defended.
         seed: The seed file, verified before; empty where a model is audited without one.
         seed_id: Of it, in hex: whatever is opened again has to be that very seed.
+        store: The trust store that vouched for it, as its file's text; empty: none did.
         base: Model that a delta seed refers to; empty where it is none.
         task: Name of the task; empty without data.
         train: What to tune on.
@@ -60,6 +61,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     final: str = ""
     seed: str = ""
     seed_id: str = ""
+    store: str = ""
     base: str = ""
     task: str = ""
     train: str = ""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from seedpack.audits.base import Audit
 
 # id -> "module:class", in the order of reports.
-AUDITS: Final[dict[str, str]] = {}
+AUDITS: Final[dict[str, str]] = {
+    "integrity": "seedpack.audits.integrity:Integrity",
+}
 
 
 def get_audit(name: str) -> Audit:
