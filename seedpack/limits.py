@@ -34,6 +34,7 @@ MAX_LAYER_NBYTES: Final = 1 << 40  # LAY-4: decoded, 1 TiB
 MAX_DECODED_NBYTES: Final = 1 << 42  # MAN-10: all layers and attachments, 4 TiB
 MAX_ATTACHMENT_NBYTES: Final = 256 * MIB  # ATT-3
 MAX_PARAMS: Final = 32  # LAY-6
+MAX_BINARY_NBYTES: Final = 4 * KIB  # LAY-6: of a param
 MAX_NAME_NBYTES: Final = 255  # LAY-1
 MAX_TEXT_NBYTES: Final = 4 * KIB  # MAN-6: any free text
 MAX_CONFIG_NBYTES: Final = 1 * MIB  # ARC-2

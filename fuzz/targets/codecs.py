@@ -16,6 +16,7 @@ from fuzz.samples import drafts, make_values
 from fuzz.trees import edit_bytes, edit_number, mutate_tree, pack, unpack
 from seedpack.codecs import encode_tensor, init, make_decoder
 from seedpack.codecs.registry import SHAPED_IDS
+from seedpack.codecs.scatter import ScatterCodec
 from seedpack.codecs.tensors import base_digest, tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import decode_manifest
@@ -152,6 +153,9 @@ def _starts() -> dict[str, bytes]:
             elif codec in SHAPED_IDS:
                 values = values.reshape(30, 10)
             starts[f"{codec}-{name}"] = _encode(codec, DTYPES[name], values)
+    for name in _HALVES:
+        starts[f"scatter-{name}"] = _scattered(DTYPES[name], top_bits=False)
+    starts["scatter-low-float32"] = _scattered(DTYPES["float32"], top_bits=True)
     return starts | {f"delta-{m}-{name}": _delta(name, m) for name in _HALVES for m in _METHODS}
 
 
@@ -174,6 +178,13 @@ def _delta(dtype: str, name: str) -> bytes:
     params, stored = _METHODS[name]
     method = "lowrank" if name == "signs" else name
     return pack(["delta", dtype, True, [4, 10], {"method": method, **params}, stored])
+
+
+def _scattered(kind: DType, *, top_bits: bool) -> bytes:
+    codec = ScatterCodec(exact=not top_bits, chunk_nbytes=64, top_bits=top_bits)
+    encoded = codec.encode(make_values(kind, 2500), kind, chunk_raw_nbytes=4096)
+    assert encoded is not None
+    return pack([encoded.codec, kind.name, True, [2500], encoded.params, encoded.chunks])
 
 
 def _encode(codec: str, kind: DType, values: np.ndarray, chunk_raw_nbytes: int = 256) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy as np
 
     from seedpack.container.manifest import Layer, Params
@@ -40,6 +42,25 @@ class LayerDecoder(Protocol):
 
     def finish(self) -> np.ndarray:
         """Return the values: 1-D, of the dtype's storage type; every chunk was decoded."""
+
+
+class Partial(NamedTuple):
+    """What is left of a tensor whose chunks were not all decoded."""
+
+    values: np.ndarray  # (n,) of the dtype's storage type; 0 where nothing is known
+    is_known: np.ndarray  # (n,) bool
+    is_coarse: np.ndarray  # (n,) bool: known, but for low bits that have chunks of their own
+
+
+class PartialDecoder(LayerDecoder, Protocol):
+    """A decoder of a codec whose chunks decode alone (spec: SLV)."""
+
+    def finish_without(self, lost: Collection[int]) -> Partial:
+        """Return the values, where the chunks ``lost`` were not decoded and all others were.
+
+        Raises:
+            CodecError: A rule of the codec.
+        """
 
 
 class Codec(Protocol):

@@ -17,12 +17,16 @@ from seedpack.codecs.values import (
     allocate_values,
     check_finite,
     chunk_counts,
+    forget_chunks,
     read_params,
 )
 from seedpack.dtypes import DTYPES
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from seedpack.codecs.base import Partial
     from seedpack.container.manifest import Layer
     from seedpack.dtypes import DType
 
@@ -92,3 +96,7 @@ class Bf16Decoder:
     def finish(self) -> np.ndarray:
         """Return the values."""
         return self._values
+
+    def finish_without(self, lost: Collection[int]) -> Partial:
+        """Return the values, 0 where a chunk is lost."""
+        return forget_chunks(self._values, self._chunk_values, lost)

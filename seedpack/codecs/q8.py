@@ -22,6 +22,7 @@ from seedpack.codecs.values import (
     allocate_values,
     check_finite,
     chunk_counts,
+    forget_chunks,
     read_params,
 )
 from seedpack.container.planes import decode_plane, encode_plane
@@ -29,6 +30,9 @@ from seedpack.errors import CodecError
 from seedpack.limits import MAX_CHUNK_RAW_NBYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from seedpack.codecs.base import Partial
     from seedpack.container.manifest import Layer, Params
     from seedpack.dtypes import DType
 
@@ -112,6 +116,10 @@ class Q8Decoder:
     def finish(self) -> np.ndarray:
         """Return the values."""
         return self._values
+
+    def finish_without(self, lost: Collection[int]) -> Partial:
+        """Return the values, 0 where a chunk is lost."""
+        return forget_chunks(self._values, self._chunk_values, lost)
 
     def _count_groups(self, nvalues: int) -> int:
         return -(-nvalues // self._group_values)

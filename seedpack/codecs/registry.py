@@ -40,11 +40,13 @@ _MODULES: Final = {
     "pca": "seedpack.codecs.pca",
     "q8": "seedpack.codecs.q8",
     "raw": "seedpack.codecs.raw",
+    "scatter": "seedpack.codecs.scatter",
     "sparse": "seedpack.codecs.sparse",
     "tcq": "seedpack.codecs.tcq",
 }
 CODEC_IDS: Final = frozenset(_MODULES)
 BASED_IDS: Final = frozenset({"delta"})  # need a base to decode (spec/delta.md)
+PARTIAL_IDS: Final = frozenset({"bf16", "ecq", "q8", "raw", "scatter", "tcq"})  # chunks alone
 SHAPED_IDS: Final = frozenset({"lowrank", "pca"})  # see a matrix where others see values
 _NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 FALLBACK_ID: Final = "raw"  # takes every value of every dtype

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from seedpack.codecs.base import Partial
 from seedpack.errors import CodecError
 from seedpack.limits import MAX_CHUNK_RAW_NBYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from seedpack.container.manifest import Layer
     from seedpack.dtypes import DType
 
@@ -84,6 +87,22 @@ def allocate_values(layer: Layer, dtype: DType) -> np.ndarray:
             where=f"layer {layer.name}",
             hint="choose other layers with --layers, or a machine with more memory",
         ) from error
+
+
+def forget_chunks(values: np.ndarray, chunk_values: int, lost: Collection[int]) -> Partial:
+    """Return ``values`` with 0 in place of what no chunk was decoded to.
+
+    Args:
+        values: (n,), of a decoder; where a chunk is lost they are any old memory's.
+        chunk_values: How many consecutive values each chunk holds.
+        lost: Indices of chunks.
+    """
+    is_known = np.ones(values.size, np.bool_)
+    for index in lost:
+        span = slice(index * chunk_values, (index + 1) * chunk_values)
+        values[span] = 0
+        is_known[span] = False
+    return Partial(values, is_known, np.zeros(values.size, np.bool_))
 
 
 def all_finite(values: np.ndarray, dtype: DType) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from spec.reference.seed_delta import decode_delta
     from spec.reference.seed_family import FAMILY
     from spec.reference.seed_hash import decode_hash
+    from spec.reference.seed_scatter import decode_scatter
     from spec.reference.seed_tcq import decode_tcq
 else:  # found however this file is loaded: as a part of a program, a module, or by its path
     sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -20,6 +21,8 @@ else:  # found however this file is loaded: as a part of a program, a module, or
     from seed_delta import decode_delta
     from seed_family import FAMILY
     from seed_hash import decode_hash
+    from seed_scatter import decode_scatter
     from seed_tcq import decode_tcq
 
-CODECS: Map = {**FIRST, **FAMILY, "delta": decode_delta, "hash": decode_hash, "tcq": decode_tcq}
+CODECS: Map = {**FIRST, **FAMILY, "delta": decode_delta, "hash": decode_hash}
+CODECS |= {"scatter": decode_scatter, "tcq": decode_tcq}

@@ -142,6 +142,7 @@ BOUNDS = {
     "hash": _within_hash,
     "lowrank": _within_lowrank,
     "q8": _within_q8,
+    "scatter": _within_ecq,
     "sparse": _exactly,
     "tcq": _within_tcq,
 }

@@ -21,6 +21,7 @@ from seedpack.codecs.raw import takes_more
 from seedpack.codecs.streams import (
     DTYPE_NAMES,
     ESCAPE,
+    Cut,
     choose_cut,
     default_step,
     encode_chunks,
@@ -51,9 +52,35 @@ class EcqCodec:
             raise ValueError(f"mu {mu!r} is not within 0 and 1")
         self._step, self._mu = step, mu
 
+    @property
+    def step(self) -> float | None:
+        """The step of every tensor; None where each has its own."""
+        return self._step
+
+    @property
+    def mu(self) -> float:
+        """What a bit is worth."""
+        return self._mu
+
     def encode(self, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> Encoded | None:
         """Return the stored form; None where it could not hold the values or saves nothing."""
-        if dtype.name not in DTYPE_NAMES or not values.size or not all_finite(values, dtype):
+        if not values.size:
+            return None
+        encoded = self.encode_cut(values, dtype, choose_cut(values, chunk_raw_nbytes))
+        if encoded is None:
+            return None
+        saves = takes_more(values, dtype, encoded.stored_nbytes, chunk_raw_nbytes=chunk_raw_nbytes)
+        return encoded if saves else None
+
+    def encode_cut(self, values: np.ndarray, dtype: DType, cut: Cut) -> Encoded | None:
+        """Return the stored form, in these chunks and lanes; None where it cannot hold the values.
+
+        Args:
+            values: (v,), v >= 1, as for ``encode``.
+            dtype: As for ``encode``.
+            cut: Chunks and lanes.
+        """
+        if dtype.name not in DTYPE_NAMES or not all_finite(values, dtype):
             return None
         step = default_step(values, dtype) if self._step is None else self._step
         if not is_step(step):
@@ -63,9 +90,7 @@ class EcqCodec:
         grid = _choose_grid(levels, step)
         if not (are_levels(grid.lowest, grid.table.frequencies.size - 1) and grid.is_finite(dtype)):
             return None
-        encoded = _encode_levels(values, levels, grid, chunk_raw_nbytes)
-        saves = takes_more(values, dtype, encoded.stored_nbytes, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if saves else None
+        return _encode_levels(values, levels, grid, cut)
 
     def decoder(self, layer: Layer, dtype: DType) -> EcqDecoder:
         """Check COD-ECQ-1 to COD-ECQ-5, CHK-1 and CHK-3, and allocate the values."""
@@ -95,7 +120,8 @@ def encode_integers(integers: np.ndarray, *, chunk_raw_nbytes: int) -> Encoded:
         chunk_raw_nbytes: As for a tensor.
     """
     grid = _choose_grid(integers, 1.0)
-    return _encode_levels(integers.astype(np.float32), integers.copy(), grid, chunk_raw_nbytes)
+    cut = choose_cut(integers, chunk_raw_nbytes)
+    return _encode_levels(integers.astype(np.float32), integers.copy(), grid, cut)
 
 
 def _choose_grid(levels: np.ndarray, step: float) -> Grid:
@@ -104,10 +130,7 @@ def _choose_grid(levels: np.ndarray, step: float) -> Grid:
     return Grid(step, lowest, CodeTable(scale_counts(np.array([escaped, *counts]))))
 
 
-def _encode_levels(
-    values: np.ndarray, levels: np.ndarray, grid: Grid, chunk_raw_nbytes: int
-) -> Encoded:
-    cut = choose_cut(values, chunk_raw_nbytes)
+def _encode_levels(values: np.ndarray, levels: np.ndarray, grid: Grid, cut: Cut) -> Encoded:
     symbols = levels  # in place, and piece by piece: no copy of a large tensor's
     for span in cut.spans(levels.size):
         symbols[span] = grid.symbols_of(levels[span])

@@ -8,12 +8,15 @@ from seedpack.codecs.rans import SwitchedTables, decode_lanes
 from seedpack.codecs.streams import DTYPE_NAMES, check_size, place_escapes
 from seedpack.codecs.tcq.grid import read_coding
 from seedpack.codecs.tcq.trellis import TRELLIS
-from seedpack.codecs.values import allocate_values, chunk_counts
+from seedpack.codecs.values import allocate_values, chunk_counts, forget_chunks
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy as np
 
+    from seedpack.codecs.base import Partial
     from seedpack.container.manifest import Layer
     from seedpack.dtypes import DType
 
@@ -65,6 +68,10 @@ class TcqDecoder:
     def finish(self) -> np.ndarray:
         """Return the values."""
         return self._values
+
+    def finish_without(self, lost: Collection[int]) -> Partial:
+        """Return the values, 0 where a chunk is lost."""
+        return forget_chunks(self._values, self._chunk_values, lost)
 
     def _check_size(self, stored_nbytes: int, nvalues: int, where: str) -> None:
         layout, dtype = self._layout, self._dtype
