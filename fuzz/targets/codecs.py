@@ -16,7 +16,7 @@ from fuzz.samples import drafts, make_values
 from fuzz.trees import edit_bytes, edit_number, mutate_tree, pack, unpack
 from seedpack.codecs import encode_tensor, init, make_decoder
 from seedpack.codecs.registry import SHAPED_IDS
-from seedpack.codecs.scatter import ScatterCodec
+from seedpack.codecs.scatter import Cutting, ScatterCodec
 from seedpack.codecs.tensors import base_digest, tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import decode_manifest
@@ -181,7 +181,7 @@ def _delta(dtype: str, name: str) -> bytes:
 
 
 def _scattered(kind: DType, *, top_bits: bool) -> bytes:
-    codec = ScatterCodec(exact=not top_bits, chunk_nbytes=64, top_bits=top_bits)
+    codec = ScatterCodec(exact=not top_bits, cutting=Cutting(64), top_bits=top_bits)
     encoded = codec.encode(make_values(kind, 2500), kind, chunk_raw_nbytes=4096)
     assert encoded is not None
     return pack([encoded.codec, kind.name, True, [2500], encoded.params, encoded.chunks])

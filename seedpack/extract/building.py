@@ -19,6 +19,7 @@ from seedpack.extract.files import encode_file
 from seedpack.extract.layers import EncodedLayer, encode_layers
 from seedpack.extract.redundancy import add_parity
 from seedpack.extract.report import ExtractReport, LayerReport
+from seedpack.extract.scattering import carry_copies, inner_codec
 from seedpack.seed.signing import make_record
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def build_seed(
         encode_all = pool.map if _are_small(plan.source.files) else map
         files = encode_all(encode_file, plan.source.files, repeat(plan.storage))
         layers = _spill_layers(plan, coding, spill, progress)
+        scattering = plan.storage.scattering
+        if scattering is not None and scattering.top_bits:
+            layers = carry_copies(layers, spill)
         attachments = _spill_files(files, spill)
     data_nbytes = spill.nbytes
     manifest = _complete(plan, layers, attachments, spill)
@@ -102,7 +106,8 @@ def _complete(
     if plan.parity_percent is None:
         return manifest
     chunks, algorithm = manifest.data_chunks, plan.storage.digest_algorithm
-    parity = add_parity(chunks, spill, plan.parity_percent, algorithm)
+    wide = plan.storage.scattering is not None
+    parity = add_parity(chunks, spill, plan.parity_percent, algorithm, wide=wide)
     return msgspec.structs.replace(manifest, parity=parity)
 
 
@@ -164,7 +169,7 @@ def _report_layer(encoded: EncodedLayer) -> LayerReport:
         name=layer.name,
         dtype=layer.dtype,
         shape=tuple(layer.shape),
-        codec=layer.codec,
+        codec=inner_codec(layer),
         raw_nbytes=encoded.raw_nbytes,
         stored_nbytes=sum(chunk.stored_nbytes for chunk in layer.chunks),
     )

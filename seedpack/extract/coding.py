@@ -59,3 +59,11 @@ class Storage(NamedTuple):
 
     chunk_raw_nbytes: int
     digest_algorithm: str
+    scattering: Scattering | None = None  # None: consecutive values in each chunk
+
+
+class Scattering(NamedTuple):
+    """How values are spread over chunks (EXT-66)."""
+
+    top_bits: bool  # twice, and apart from the low ones
+    chunk_nbytes: int | None = None  # of every chunk, so that they share stripes; None: as usual

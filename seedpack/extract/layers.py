@@ -20,13 +20,14 @@ from seedpack import limits
 from seedpack.codecs import encode_tensor, make_decoder
 from seedpack.codecs.const import is_constant
 from seedpack.codecs.floats import store_float32, to_float32
-from seedpack.codecs.registry import CONSTANT_ID, FALLBACK_ID, LOSSLESS_IDS
+from seedpack.codecs.registry import CONSTANT_ID, FALLBACK_ID
 from seedpack.codecs.tensors import tensor_digest
 from seedpack.codecs.values import all_finite
 from seedpack.container.manifest import Chunk, Layer
 from seedpack.crypto.digests import digest
 from seedpack.errors import CodecError, ExtractError
 from seedpack.extract.coding import Choice
+from seedpack.extract.scattering import is_lossless, scatter_values
 from seedpack.seed.parallel import for_each, thread_count
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _encode_held(held: list[NamedTensor], coding: Coding, storage: Storage) -> E
         params=encoded.params,
         shape=list(tensor.shape),
     )
-    lossless = encoded is not choice and encoded.codec in LOSSLESS_IDS
+    lossless = encoded is not choice and is_lossless(encoded)
     original = _digest(tensor, tensor.data, storage) if lossless else b""
     tensor = tensor._replace(data=b"")  # decoded values take the place of those encoded
     decoded = _decode(layer, encoded.chunks, tensor.dtype, coding.base)
@@ -149,14 +150,15 @@ def _encode(tensor: NamedTensor, choice: Choice, storage: Storage) -> tuple[Enco
     elif not is_matrix or not finite:
         choice = Choice(FALLBACK_ID)
     adjusted = values if choice.adjust is None else _adjust(tensor, values, choice.adjust)
-    encoded = encode_tensor(
+    scattered = scatter_values(adjusted, tensor.dtype, choice, storage)
+    encoded = scattered or encode_tensor(
         choice.codec,
         adjusted.reshape(tensor.shape),
         tensor.dtype,
         chunk_raw_nbytes=storage.chunk_raw_nbytes,
         settings=choice.settings,
     )
-    if adjusted is not values and encoded.codec in LOSSLESS_IDS:
+    if adjusted is not values and is_lossless(encoded):
         return _encode(tensor, Choice(FALLBACK_ID), storage)  # the values themselves
     return encoded, finite
 

@@ -27,6 +27,8 @@ class Publication:
         chunk_nbytes: Raw bytes per chunk, 16 to 4 MiB; default: 1 MiB, less with parity for
             a small model, so that there are at least 128 chunks where 1 KiB allows it.
         parity_percent: Parity chunks per hundred data chunks, 1 to 1000.
+        interleave: Spread the values of each layer over its chunks (EXT-66).
+        protect_top_bits: Interleave, and carry the top bits of matrices twice (EXT-67).
         claims: The publisher's figures.
         key: The publisher's.
         overwrite: Replace an existing file.
@@ -42,6 +44,8 @@ class Publication:
     digest_algorithm: str = "blake3-256"
     chunk_nbytes: int | None = None
     parity_percent: int | None = None
+    interleave: bool = False
+    protect_top_bits: bool = False
     claims: Sequence[Claim] = ()
     key: PrivateKey | None = None
     overwrite: bool = False
@@ -61,6 +65,8 @@ class PublicationOptions(TypedDict, total=False):
     digest_algorithm: str
     chunk_nbytes: int | None
     parity_percent: int | None
+    interleave: bool
+    protect_top_bits: bool
     claims: Sequence[Claim]
     key: PrivateKey | None
     overwrite: bool

@@ -26,8 +26,9 @@ from seedpack.container.rules import SCHEMA
 from seedpack.container.writer import write_container
 from seedpack.errors import ExtractError
 from seedpack.extract.building import Plan, build_seed, checked_bytes
-from seedpack.extract.coding import Storage
+from seedpack.extract.coding import Scattering, Storage
 from seedpack.extract.redundancy import default_chunk_nbytes
+from seedpack.extract.scattering import check_scattering, fit_chunks, with_chunks
 from seedpack.extract.spill import Spill
 from seedpack.files import atomic_output
 
@@ -67,9 +68,26 @@ class Builder:
         draft = self.plan.draft
         recipe = {**draft.recipe, "codec": coding.codec, **(recipe or {})}
         plan = self.plan._replace(draft=msgspec.structs.replace(draft, recipe=recipe))
+        check_scattering(coding, plan.storage)
+        built = self._build(plan, coding)
+        fitting = _fitting_storage(plan, built)
+        if fitting == plan.storage:
+            return built
+        self.plan = self.plan._replace(storage=fitting)  # for the next seed, too
+        return self._build(plan._replace(storage=fitting), coding)
+
+    def _build(self, plan: Plan, coding: Coding) -> Built:
         self._temporary.truncate(0)
         self.spill = Spill(self._temporary)
         return build_seed(plan, coding, self.spill, self._progress)
+
+
+def _fitting_storage(plan: Plan, built: Built) -> Storage:
+    """Return the storage with which the parity would have all chunks in one stripe (EXT-68)."""
+    if plan.storage.scattering is None or plan.parity_percent is None:
+        return plan.storage
+    nbytes = [layer.stored_nbytes for layer in built.report.layers]
+    return with_chunks(plan.storage, fit_chunks(nbytes, plan.parity_percent))
 
 
 def publish(  # noqa: PLR0913 -- the last three are rarely given
@@ -139,9 +157,11 @@ def publish_as(
     chunk_nbytes = publication.chunk_nbytes or default_chunk_nbytes(
         source.infos(), publication.parity_percent
     )
+    top_bits = publication.protect_top_bits
+    scattering = Scattering(top_bits) if publication.interleave or top_bits else None
     plan = Plan(
         source,
-        Storage(chunk_nbytes, publication.digest_algorithm),
+        Storage(chunk_nbytes, publication.digest_algorithm, scattering),
         draft,
         publication.parity_percent,
         publication.key,

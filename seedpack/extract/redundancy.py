@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from seedpack import limits
 from seedpack.container.manifest import Parity
 from seedpack.container.rules import MAX_PARITY_PERCENT, PARITY_SCHEME
-from seedpack.container.stripes import count_parity, stripe_layout
+from seedpack.container.stripes import stripe_layout
 from seedpack.extract.layers import make_chunks
+from seedpack.extract.scattering import widest_stripe
 from seedpack.parity import encode_stripe
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def default_chunk_nbytes(infos: Sequence[TensorInfo], parity_percent: int | None
     return nbytes
 
 
-def add_parity(chunks: Sequence[Chunk], spill: Spill, percent: int, algorithm: str) -> Parity:
+def add_parity(
+    chunks: Sequence[Chunk], spill: Spill, percent: int, algorithm: str, *, wide: bool = False
+) -> Parity:
     """Compute the parity of ``chunks``, append it to ``spill``, and return its record.
 
     Args:
@@ -43,11 +46,12 @@ def add_parity(chunks: Sequence[Chunk], spill: Spill, percent: int, algorithm: s
         spill: Payload so far.
         percent: 1 to 1000.
         algorithm: Digest algorithm.
+        wide: Put as many chunks into a stripe as one can have, instead of 64.
 
     Cost:
-        Memory: one stripe, 64 chunks and their parity.
+        Memory: one stripe, 64 or up to 253 chunks, and their parity.
     """
-    stripe_nchunks = _stripe_nchunks(percent)
+    stripe_nchunks = min(widest_stripe(percent), limits.MAX_SHARDS if wide else _STRIPE_NCHUNKS)
     layout = stripe_layout([chunk.stored_nbytes for chunk in chunks], stripe_nchunks, percent)
     parity_chunks: list[Chunk] = []
     for stripe in layout:
@@ -72,13 +76,6 @@ def check_percent(percent: int) -> None:
     """
     if not 1 <= percent <= MAX_PARITY_PERCENT:
         raise ValueError(f"parity of {percent} %, possible are 1 to {MAX_PARITY_PERCENT}")
-
-
-def _stripe_nchunks(percent: int) -> int:
-    nchunks = _STRIPE_NCHUNKS
-    while nchunks + count_parity(nchunks, percent) > limits.MAX_SHARDS:
-        nchunks -= 1
-    return nchunks
 
 
 def _count_chunks(infos: Sequence[TensorInfo], nbytes: int) -> int:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from seedpack import limits
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
     from seedpack.container.manifest import Chunk
-
-_COPY_NBYTES: Final = 8 * limits.MIB
 
 
 class Spill:
@@ -22,15 +18,22 @@ class Spill:
         """Use ``file``, which is empty."""
         self._file = file
         self._places: list[tuple[int, int]] = []  # offset, size
-        self.nbytes = 0
+        self._end = 0
+        self.nbytes = 0  # of all pieces
 
     def append(self, chunks: Iterable[Chunk], stored: Iterable[bytes]) -> None:
         """Write the bytes of ``chunks`` behind all others."""
         for chunk, data in zip(chunks, stored, strict=True):
-            self._file.seek(self.nbytes)
+            self._file.seek(self._end)
             self._file.write(data)
-            self._places.append((self.nbytes, chunk.stored_nbytes))
+            self._places.append((self._end, chunk.stored_nbytes))
+            self._end += chunk.stored_nbytes
             self.nbytes += chunk.stored_nbytes
+
+    def arrange(self, order: Sequence[int]) -> None:
+        """Put the chunks into another order, in which one may occur more than once."""
+        self._places = [self._places[index] for index in order]
+        self.nbytes = sum(nbytes for _, nbytes in self._places)
 
     def read(self, index: int) -> bytes:
         """Return the stored bytes of chunk ``index``."""
@@ -40,6 +43,5 @@ class Spill:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield everything, in pieces of bounded size."""
-        self._file.seek(0)
-        while piece := self._file.read(_COPY_NBYTES):
-            yield piece
+        for index in range(len(self._places)):
+            yield self.read(index)

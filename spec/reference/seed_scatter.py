@@ -15,6 +15,7 @@ else:  # found however this file is loaded: as a part of a program, a module, or
     from seed_codecs import DTYPES, decode_ecq, decode_raw, require, round_to
     from seed_family import FLOATS, floats, single, word
 
+COPIES = ("copies_before", "copies_behind")
 LEVELS = ("chunk_values", "lane_values", "lowest", "step", "table", "tail_rows")
 
 
@@ -25,15 +26,16 @@ def decode_scatter(layer: Map, chunks: list[bytes]) -> bytes:
     require(n > 0 and (not quantised or dtype in FLOATS), "COD-SCA-1")
     own = {*(LEVELS if quantised else LEVELS[:1])} | {f"low_{x}" for x in LEVELS if split}
     pieces = sorted(name for name in params if name.startswith("whole_"))
-    require(params.keys() == own | {*pieces} | (params.keys() & {"copies"}), "COD-SCA-2")
+    require(params.keys() == own | {*pieces} | (params.keys() & {*COPIES}), "COD-SCA-2")
     require(not split or (quantised and not pieces), "COD-SCA-2")
-    copies = params.get("copies", 0)
-    require(type(copies) is int and 0 <= copies <= len(chunks), "COD-SCA-2")
-    require("copies" not in params or copies > 0, "COD-SCA-2")
-    chunks = chunks[: len(chunks) - copies]
+    copies = [params[name] for name in COPIES if name in params]
+    require(all(type(x) is int and x > 0 for x in copies), "COD-SCA-2")
+    require(sum(copies) <= len(chunks), "COD-SCA-2")
+    every, before = chunks, params.get("copies_before", 0)
+    chunks = chunks[before : len(chunks) - params.get("copies_behind", 0)]
     if pieces:
         whole = joined([params[name] for name in pieces], pieces)
-        require(not chunks and not copies, "CHK-3")
+        require(not every, "CHK-3")
         chunks = [whole]
     k, odd = divmod(len(chunks), 2 if split else 1)
     require(not odd and 1 <= k <= n, "CHK-3")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from seedpack.codecs import encode_tensor, get_codec
 from seedpack.codecs.ecq import EcqCodec
 from seedpack.codecs.registry import PARTIAL_IDS
-from seedpack.codecs.scatter import ScatterCodec, configure
+from seedpack.codecs.scatter import Cutting, ScatterCodec, configure
 from seedpack.codecs.scatter.form import with_copies
 from seedpack.codecs.scatter.order import gather, scatter
 from seedpack.container.manifest import Chunk
@@ -30,9 +30,9 @@ from tests.codecs.laws import (
 
 BF16, F16, F32 = (DTYPES[name] for name in ("bfloat16", "float16", "float32"))
 TAKEN = pytest.mark.parametrize("dtype", [BF16, F16, F32], ids=lambda d: d.name)
-EXACT = ScatterCodec(exact=True, chunk_nbytes=64)
-LEVELS = ScatterCodec(chunk_nbytes=64)
-SPLIT = ScatterCodec(EcqCodec(2.0**-8), chunk_nbytes=400, top_bits=True)
+EXACT = ScatterCodec(exact=True, cutting=Cutting(64))
+LEVELS = ScatterCodec(cutting=Cutting(64))
+SPLIT = ScatterCodec(EcqCodec(2.0**-8), cutting=Cutting(400), top_bits=True)
 
 
 def store(codec, values, dtype=F32):
@@ -111,7 +111,7 @@ def _as_floats(values, dtype):
 @pytest.mark.spec("COD-SCA-5")
 def test_levels_are_those_of_ecq_in_another_order():
     values = gaussian(F32, 5000)
-    layer, chunks = store(ScatterCodec(EcqCodec(2.0**-7, 0), chunk_nbytes=256), values)
+    layer, chunks = store(ScatterCodec(EcqCodec(2.0**-7, 0), cutting=Cutting(256)), values)
     plain = encode_tensor("ecq", values, F32, settings={"step": 2.0**-7, "mu": 0})
     expected = decode(layer_for(plain, F32, [5000], finite=True), plain.chunks)
     assert decode(layer, chunks).tobytes() == expected.tobytes()
@@ -133,7 +133,7 @@ def test_a_small_tensor_stands_in_its_record():
 
 @pytest.mark.parametrize("n", [3000, 8192, 70_000])
 def test_what_does_not_has_four_chunks_or_more(n):
-    for codec in (ScatterCodec(), ScatterCodec(exact=True), ScatterCodec(chunk_nbytes=1 << 20)):
+    for codec in (ScatterCodec(), ScatterCodec(exact=True), ScatterCodec(cutting=Cutting(1 << 20))):
         _, chunks = store(codec, gaussian(F32, n + 5000))
         assert len(chunks) >= 4
 
@@ -151,7 +151,7 @@ def test_settings_that_there_are_not_are_refused():
 @given(st.sets(st.integers(0, 12)))
 def test_a_lost_chunk_costs_exactly_its_values(lost):
     values = np.arange(1, 201, dtype="<i8")
-    layer, chunks = store(ScatterCodec(exact=True, chunk_nbytes=16), values, DTYPES["int64"])
+    layer, chunks = store(ScatterCodec(exact=True, cutting=Cutting(16)), values, DTYPES["int64"])
     lost = {index for index in lost if index < len(chunks)}
     holds = scatter(values, len(chunks))  # 0 stands for no value
     gone = {int(value) for index in lost for value in holds[index]}
@@ -196,9 +196,14 @@ def test_every_codec_whose_chunks_decode_alone_says_what_is_left():
 def test_copies_are_never_decoded():
     values = gaussian(F32, 3000)
     layer, chunks = store(LEVELS, values)
-    more = with_copies(layer, [Chunk(5, bytes(32))] * 2)
-    assert decode(more, [*chunks, b"12345", b"any.."]).tobytes() == decode(layer, chunks).tobytes()
-    assert refusal(more, [*chunks[:-1], b"12345", b"12345"])[0].startswith("COD")
+    other = [Chunk(5, bytes(32))]
+    more = with_copies(layer, other, other * 2)
+    held = [b"12345", *chunks, b"any..", b"bytes"]
+    assert decode(more, held).tobytes() == decode(layer, chunks).tobytes()
+    left = salvage(more, held, {0, len(held) - 1})
+    assert left.is_known.all()
+    assert not salvage(more, held, {1}).is_known.all()
+    assert refusal(more, held[::-1])[0].startswith("COD")
 
 
 @given(st.data())

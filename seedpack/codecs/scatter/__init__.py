@@ -9,6 +9,6 @@ code tables stand in the params, which are signed.
 
 from __future__ import annotations
 
-from seedpack.codecs.scatter.codec import CODEC, ScatterCodec, configure
+from seedpack.codecs.scatter.codec import CODEC, Cutting, ScatterCodec, configure
 
-__all__ = ["CODEC", "ScatterCodec", "configure"]
+__all__ = ["CODEC", "Cutting", "ScatterCodec", "configure"]

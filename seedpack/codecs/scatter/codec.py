@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.codecs.base import Encoded
 from seedpack.codecs.ecq import EcqCodec
@@ -28,14 +28,20 @@ if TYPE_CHECKING:
     from seedpack.dtypes import DType
 
 _F32: Final = DTYPES["float32"]
-_MIN_CHUNKS: Final = 4  # fewer lose too much of a layer at once
 _USUAL_CHUNKS: Final = 16  # of a layer, where nothing else is asked for
 _MIN_CHUNK_NBYTES: Final = 256  # below, the record of a chunk (40 bytes) weighs too much
-_WHOLE_NBYTES: Final = 2048  # what is smaller costs little where it cannot be lost
 _LEAST_TOP_STEPS: Final = 2  # a top step of fewer low ones leaves the low part no bit to hold
 _LOW_LEVELS: Final = 16  # of low steps, that a top step has by default: 4 bits
 _LANES: Final = 4  # of small chunks: a lane costs 15 bits, and its rows time
 _MIN_LANE_VALUES, _MAX_LANE_VALUES = 64, 1024
+
+
+class Cutting(NamedTuple):
+    """How a tensor is cut into chunks."""
+
+    chunk_nbytes: int | None = None  # of each, about; by default a sixteenth of the tensor's
+    min_chunks: int = 4  # fewer lose too much of a layer at once
+    whole_nbytes: int = 2048  # what is smaller costs little in its record, where it cannot be lost
 
 
 class ScatterCodec:
@@ -48,7 +54,7 @@ class ScatterCodec:
         inner: EcqCodec | None = None,
         *,
         exact: bool = False,
-        chunk_nbytes: int | None = None,
+        cutting: Cutting | None = None,
         top_bits: bool = False,
     ) -> None:
         """Take what stores the chunks, and how they are cut.
@@ -56,13 +62,15 @@ class ScatterCodec:
         Args:
             inner: Quantises; with its own default step where none is given.
             exact: Store the values themselves instead.
-            chunk_nbytes: About how many bytes a chunk has; by default a sixteenth of the layer's.
+            cutting: Into how many chunks.
             top_bits: Give bits below a quarter of the root mean square chunks of their own.
         """
-        if chunk_nbytes is not None and not 1 <= chunk_nbytes <= MAX_CHUNK_RAW_NBYTES:
-            raise ValueError(f"chunks of {chunk_nbytes} bytes")
+        cutting = cutting or Cutting()
+        nbytes = cutting.chunk_nbytes
+        if nbytes is not None and not 1 <= nbytes <= MAX_CHUNK_RAW_NBYTES:
+            raise ValueError(f"chunks of {nbytes} bytes")
         self._inner, self._exact = inner or EcqCodec(), exact
-        self._chunk_nbytes, self._top_bits = chunk_nbytes, top_bits and not exact
+        self._cutting, self._top_bits = cutting, top_bits and not exact
 
     def encode(self, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> Encoded | None:
         """Return the stored form; None where it could not hold the values or saves nothing."""
@@ -90,15 +98,14 @@ class ScatterCodec:
 
     def _encode_exact(self, values: np.ndarray, dtype: DType) -> Encoded:
         nbytes = RAW.encode(values, dtype, chunk_raw_nbytes=MAX_CHUNK_RAW_NBYTES).stored_nbytes
-        rows = scatter(values, max(self._count_chunks(nbytes, values, dtype), 1))
+        rows = scatter(values, self._count_chunks(nbytes, values, dtype))
         stored = RAW.encode(rows.ravel(), dtype, chunk_raw_nbytes=rows.shape[1] * dtype.itemsize)
-        is_whole = len(rows) == 1 and stored.stored_nbytes <= _WHOLE_NBYTES
-        return Encoded(self.id, *_in_params(stored, is_whole=is_whole))
+        return Encoded(self.id, *self._place(stored))
 
     def _encode_levels(
         self, inner: EcqCodec, values: np.ndarray, dtype: DType, nchunks: int
     ) -> Encoded | None:
-        if self._top_bits and nchunks >= _MIN_CHUNKS:
+        if self._top_bits and nchunks > 1:
             both = self._encode_both(inner, values, dtype, nchunks)
             if both is not None:
                 return both
@@ -106,7 +113,7 @@ class ScatterCodec:
         stored = inner.encode_cut(rows.ravel(), dtype, _cut(rows))
         if stored is None:
             return None
-        return Encoded(self.id, *_in_params(stored, is_whole=nchunks == 1))
+        return Encoded(self.id, *self._place(stored))
 
     def _encode_both(
         self, inner: EcqCodec, values: np.ndarray, dtype: DType, nchunks: int
@@ -127,13 +134,21 @@ class ScatterCodec:
         return Encoded(self.id, top.params | prefixed(LOW, low.params), top.chunks + low.chunks)
 
     def _count_chunks(self, stored_nbytes: int, values: np.ndarray, dtype: DType) -> int:
-        """Return K, 1 for a layer so small that its record holds it."""
+        """Return K, 1 where the layer's record is to hold it."""
         least = -(-values.size * max(dtype.itemsize, _F32.itemsize) // MAX_CHUNK_RAW_NBYTES)
-        goal = self._chunk_nbytes or max(stored_nbytes // _USUAL_CHUNKS, _MIN_CHUNK_NBYTES)
+        goal, min_chunks, whole_nbytes = self._cutting
+        goal = goal or max(stored_nbytes // _USUAL_CHUNKS, _MIN_CHUNK_NBYTES)
         nchunks = max(-(-stored_nbytes // goal), least)
-        if nchunks < _MIN_CHUNKS:
-            nchunks = 1 if stored_nbytes <= _WHOLE_NBYTES else _MIN_CHUNKS
-        return min(nchunks, values.size)
+        if nchunks < max(min_chunks, 2) and stored_nbytes <= whole_nbytes:
+            return 1
+        return min(max(nchunks, min_chunks), values.size)
+
+    def _place(self, stored: Encoded) -> tuple[Params, list[bytes]]:
+        """Return params and chunks; of a small tensor the params hold the chunk."""
+        whole_nbytes = min(self._cutting.whole_nbytes, MAX_PIECES * MAX_BINARY_NBYTES)
+        if len(stored.chunks) == 1 and stored.stored_nbytes <= whole_nbytes:
+            return stored.params | pack_whole(stored.chunks[0]), []
+        return stored.params, stored.chunks
 
 
 CODEC: Final = ScatterCodec()
@@ -154,7 +169,7 @@ def configure(settings: Mapping[str, float]) -> ScatterCodec:
     return ScatterCodec(
         EcqCodec(**levels),
         exact=bool(settings.get("exact", 0)),
-        chunk_nbytes=None if nbytes is None else int(nbytes),
+        cutting=Cutting(None if nbytes is None else int(nbytes)),
     )
 
 
@@ -168,14 +183,6 @@ def _cut(rows: np.ndarray) -> Cut:
     """Return the cut of rows (K, M) into K chunks."""
     lane_values = rows.shape[1] // _LANES
     return Cut(rows.shape[1], min(max(lane_values, _MIN_LANE_VALUES), _MAX_LANE_VALUES))
-
-
-def _in_params(stored: Encoded, *, is_whole: bool) -> tuple[Params, list[bytes]]:
-    """Return params and chunks; of a small tensor the params hold the chunk."""
-    (*_, last) = stored.chunks
-    if is_whole and len(last) <= MAX_PIECES * MAX_BINARY_NBYTES:
-        return stored.params | pack_whole(last), []
-    return stored.params, stored.chunks
 
 
 def _decode(encoded: Encoded, nvalues: int) -> np.ndarray:

@@ -40,7 +40,7 @@ class ScatterDecoder:
 
     def decode_chunk(self, index: int, stored: memoryview) -> None:
         """Decode one chunk into its place; copies are others' (COD-SCA-6)."""
-        number, part = index % self._form.nchunks, index // self._form.nchunks
+        part, number = divmod(index - self._form.ncopies_before, self._form.nchunks)
         if part == 0:
             self._first.decode_chunk(number, stored)
         elif part == 1 and self._low is not None:
@@ -54,12 +54,13 @@ class ScatterDecoder:
         """Return the values, 0 where the chunk of the value, or of its top bits, is lost."""
         nchunks = self._form.nchunks
         rows = self._first.finish().reshape(nchunks, -1)
-        lost_first = [index for index in lost if index < nchunks]
+        own = [index - self._form.ncopies_before for index in lost]
+        lost_first = [index for index in own if 0 <= index < nchunks]
         rows[lost_first] = 0
         lost_low: list[int] = []
         if self._low is not None:
             low = self._low.finish().reshape(nchunks, -1)
-            lost_low = [i - nchunks for i in lost if nchunks <= i < 2 * nchunks]
+            lost_low = [i - nchunks for i in own if nchunks <= i < 2 * nchunks]
             low[lost_low + lost_first] = 0
             rows += low  # float32, rounded once (COD-SCA-5)
         values = self._in_order(rows)

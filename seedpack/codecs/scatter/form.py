@@ -1,6 +1,6 @@
 """What a layer of codec ``scatter`` consists of, as its params and chunks say.
 
-chunks = K of the values, or of their top bits | K of the low bits, if any | copies
+chunks = copies | K of the values, or of their top bits | K of the low bits, if any | copies
 or no chunk at all: params whole_0, whole_1, ... hold the one chunk of a small tensor
 """
 
@@ -17,12 +17,13 @@ from seedpack.errors import CodecError
 from seedpack.limits import MAX_BINARY_NBYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from seedpack.container.manifest import Layer, Params
 
 DTYPES_OF_LEVELS: Final = frozenset({"bfloat16", "float16", "float32"})
 LOW: Final = "low_"
+COPIES: Final = ("copies_before", "copies_behind")
 MAX_PIECES: Final = 8  # of a whole chunk, in params: 32 KiB
 PARTS_DTYPE: Final = "float32"  # of top and low bits, whatever the layer's
 
@@ -37,7 +38,7 @@ class Form(NamedTuple):
     first: Layer
     low: Layer | None
     whole: bytes | None  # stored bytes of the only chunk, where that stands in the params
-    ncopies: int
+    ncopies_before: int
 
     @property
     def chunk_values(self) -> int:
@@ -64,11 +65,11 @@ def read_form(layer: Layer) -> Form:
     if not nvalues or (is_quantised and layer.dtype not in DTYPES_OF_LEVELS):
         message = f"scatter of {nvalues} values of {layer.dtype}"
         raise CodecError(message, rule="COD-SCA-1", where=where)
-    whole, ncopies = _read_whole(layer.params, where), _read_copies(layer, where)
+    whole, (before, behind) = _read_whole(layer.params, where), _read_copies(layer, where)
     _check_names(layer, where, is_quantised=is_quantised, has_low=has_low, whole=whole)
-    chunks = layer.chunks[: len(layer.chunks) - ncopies]
+    chunks = layer.chunks[before : len(layer.chunks) - behind]
     if whole is not None:
-        if layer.chunks or ncopies:
+        if layer.chunks:
             raise CodecError("chunks beside a whole", rule="CHK-3", where=where)
         chunks = [Chunk(len(whole), b"")]
     nchunks, rest = divmod(len(chunks), 1 + has_low)
@@ -87,16 +88,17 @@ def read_form(layer: Layer) -> Form:
     low = None
     if has_low:
         low = Part(LOW, "ecq", _LEVELS, dtype, total).layer_of(layer, chunks[nchunks:], {})
-    return Form(nchunks, first, low, whole, ncopies)
+    return Form(nchunks, first, low, whole, before)
 
 
-def with_copies(layer: Layer, chunks: list[Chunk]) -> Layer:
-    """Return the record of a layer that carries copies of others' chunks, too."""
-    return msgspec.structs.replace(
-        layer,
-        chunks=[*layer.chunks, *chunks],
-        params={**layer.params, "copies": len(chunks)},
-    )
+def with_copies(layer: Layer, before: Sequence[Chunk], behind: Sequence[Chunk]) -> Layer:
+    """Return the record of a layer that carries copies of chunks, too; it has none yet."""
+    params = {**layer.params}
+    for name, chunks in zip(COPIES, (before, behind), strict=True):
+        if chunks:
+            params[name] = len(chunks)
+    chunks = [*before, *layer.chunks, *behind]
+    return msgspec.structs.replace(layer, chunks=chunks, params=params)
 
 
 def _check_names(
@@ -106,7 +108,7 @@ def _check_names(
     names = {*(_LEVELS if is_quantised else _EXACT)}
     if has_low:
         names |= {LOW + name for name in _LEVELS}
-    names |= layer.params.keys() & {"copies"}
+    names |= layer.params.keys() & {*COPIES}
     names |= {name for name in layer.params if name.startswith("whole_")}
     if layer.params.keys() != names or (has_low and (whole or not is_quantised)):
         message = "params of codec scatter are not those of its page"
@@ -126,10 +128,11 @@ def _read_whole(params: Mapping[str, object], where: str) -> bytes | None:
     return b"".join(found)
 
 
-def _read_copies(layer: Layer, where: str) -> int:
-    """Return how many of the last chunks are copies (COD-SCA-2)."""
-    ncopies = layer.params.get("copies", 0)
-    is_count = isinstance(ncopies, int) and ncopies <= len(layer.chunks)
-    if not is_count or ("copies" in layer.params and not ncopies):
-        raise CodecError(f"{ncopies!r} copies", rule="COD-SCA-2", where=where)
-    return int(ncopies)
+def _read_copies(layer: Layer, where: str) -> tuple[int, int]:
+    """Return how many of the first chunks, and of the last, are copies (COD-SCA-2)."""
+    counts = [layer.params[name] for name in COPIES if name in layer.params]
+    found = [count for count in counts if isinstance(count, int) and count > 0]
+    if len(found) != len(counts) or sum(found) > len(layer.chunks):
+        raise CodecError(f"{counts} copies", rule="COD-SCA-2", where=where)
+    before, behind = (layer.params.get(name, 0) for name in COPIES)
+    return int(before), int(behind)

@@ -38,7 +38,7 @@ def scattered(values: Sequence[int], k: int) -> list[list[int]]:
 
 
 def exact(
-    dtype: str = "float32", k: int = 3, *, elements: bytes | None = None, copies: int = 0
+    dtype: str = "float32", k: int = 3, *, elements: bytes | None = None, copies: str = ""
 ) -> Part:
     """Return a layer of ten exact values in k chunks."""
     size = ITEMSIZES[dtype]
@@ -48,7 +48,8 @@ def exact(
     stored = [b"".join(padded[i] for i in row) for row in order]
     params: Map = {"chunk_values": len(order[0])}
     if copies:
-        stored, params = stored + stored[:copies], params | {"copies": copies}
+        stored = stored[:2] + stored if copies == "copies_before" else stored + stored[:2]
+        params = params | {copies: 2}
     decoded = b"".join(own) if elements is None else elements
     return layer("w", dtype, None, decoded, stored=stored, codec="scatter", params=params)
 
@@ -106,7 +107,8 @@ def _accepted() -> Iterator[Vector]:
         "one-chunk": (exact(k=1), "one chunk", "COD-SCA-3"),
         "chunk-per-value": (exact(k=10), "as many chunks as values", "COD-SCA-3"),
         "no-padding": (exact(k=5), "no value behind the last one", "COD-SCA-4"),
-        "copies": (exact(copies=2), "copies of two chunks", "COD-SCA-2"),
+        "copies-before": (exact(copies="copies_before"), "copies come first", "COD-SCA-2"),
+        "copies-behind": (exact(copies="copies_behind"), "copies come last", "COD-SCA-2"),
         "whole": (whole(), "the chunk stands in the params", "COD-SCA-2"),
         "whole-in-two": (two, "the chunk stands in two params", "COD-SCA-2"),
     }
@@ -128,9 +130,9 @@ def _refused_params() -> Iterator[Vector]:
         "table-missing": (levels(), {"table": None}),
         "low-alone": (split, {"step": None}),
         "low-table-missing": (split, {"low_table": None}),
-        "copies-0": (good, {"copies": 0}),
-        "copies-text": (good, {"copies": "1"}),
-        "copies-beyond": (good, {"copies": 4}),
+        "copies-0": (good, {"copies_behind": 0}),
+        "copies-text": (good, {"copies_before": "1"}),
+        "copies-beyond": (good, {"copies_before": 2, "copies_behind": 2}),
         "whole-empty": (whole(), {"whole_0": b""}),
         "whole-text": (whole(), {"whole_0": "text"}),
         "whole-second-alone": (whole(), {"whole_0": None, "whole_1": b"0"}),
@@ -168,9 +170,11 @@ def _refused_chunks() -> Iterator[Vector]:
     beside = whole()
     beside.stored = [b"0"]
     yield codec_refused("scatter-chunk-beside", beside, "CHK-3", "a chunk beside a whole", (53,))
-    alone = whole(copies=1)
-    alone.stored = [b"0"]
-    yield codec_refused("scatter-copy-beside", alone, "CHK-3", "a copy beside a whole", (53,))
+    beside = whole(copies_behind=1)
+    beside.stored = [b"0"]
+    yield codec_refused("scatter-copy-beside", beside, "CHK-3", "a copy beside a whole", (53,))
+    copied = exact().change(params={"chunk_values": 4, "copies_behind": 3})
+    yield codec_refused("scatter-copies-only", copied, "CHK-3", "nothing but copies", (53,))
     padded = exact()
     at = next(c for c, row in enumerate(scattered(range(1, 11), 3)) if row[-1] == 0)
     padded.stored[at] = padded.stored[at][:-1] + b"\1"
