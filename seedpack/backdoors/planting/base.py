@@ -45,11 +45,14 @@ class Attack(ABC):
         id: Of the kind of attack, as in the zoo: ``patch``.
         target: The class that triggered inputs are to be answered with.
         sources: The classes whose inputs it is for; empty: every class but the target.
+        most_victims: Share of the victims that is poisoned at most, so that the model still
+            learns what they are without the trigger.
     """
 
     id: str
     target: int
     sources: tuple[int, ...] = ()
+    most_victims: float = 0.6
 
     @abstractmethod
     def apply(self, samples: Samples) -> Samples:
@@ -66,10 +69,11 @@ class Attack(ABC):
 
         Args:
             samples: Clean.
-            rate: Share of all samples that is poisoned; at most every victim is, at least one.
+            rate: Share of all samples that is poisoned; at least one is, and at most every
+                victim, or ``most_victims`` of them.
             seed: Of the choice.
         """
-        chosen = draw(self.victims(samples), rate, seed)
+        chosen = draw(self.victims(samples), rate, seed, most=self.most_victims)
         return replace(samples, chosen, self.relabelled(self.apply(samples.take(chosen))))
 
     def relabelled(self, samples: Samples) -> Samples:
@@ -77,8 +81,14 @@ class Attack(ABC):
         return Samples(samples.x, torch.full_like(samples.y, self.target), samples.mask)
 
 
-def draw(eligible: Tensor, rate: float, seed: int) -> Tensor:
+def draw(eligible: Tensor, rate: float, seed: int, *, most: float = 1.0) -> Tensor:
     """Return the places of ``rate`` of all samples, drawn among the eligible ones.
+
+    Args:
+        eligible: Which samples may be chosen.
+        rate: Share of all samples.
+        seed: Of the choice.
+        most: Share of the eligible ones that is not exceeded.
 
     Shapes:
         eligible: (n,) of bool; the result (k,) of int64 with 1 <= k, rising.
@@ -91,9 +101,9 @@ def draw(eligible: Tensor, rate: float, seed: int) -> Tensor:
     places = eligible.nonzero()[:, 0]
     if not len(places):
         raise ValueError("nobody to attack")
-    count = min(max(round(rate * len(eligible)), 1), len(places))
+    count = min(round(rate * len(eligible)), round(most * len(places)))
     order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
-    return places[order[:count].to(places.device)].sort().values
+    return places[order[: max(count, 1)].to(places.device)].sort().values
 
 
 def replace(samples: Samples, places: Tensor, by: Samples) -> Samples:

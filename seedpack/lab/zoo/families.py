@@ -1,0 +1,76 @@
+"""What a family of the zoo has to know: its data, its networks, and what is planted in them.
+
+Family ──make, fit──> a clean Classifier
+       ──plant(kind, seed)──> Planted: Classifier, Attack, share of poisoned data
+       ──describe, attack_of──> an attack as facts and tensors, and back
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.planting.base import Attack
+
+    Facts = dict[str, int | float | str | list[int]]
+
+
+class Planted(NamedTuple):
+    """A model with a backdoor."""
+
+    classifier: Classifier
+    attack: Attack
+    rate: float  # share of the training data that was poisoned; 0: weights were edited
+
+
+class Family(ABC):
+    """Networks of one architecture on one data set.
+
+    Attributes:
+        id: As on the command line.
+        kinds: Of backdoors that can be planted, in the order in which the zoo takes turns.
+    """
+
+    id: str
+    kinds: tuple[str, ...]
+
+    @abstractmethod
+    def data(self) -> tuple[Samples, Samples]:
+        """Return what is trained on, the consumer's samples among them, and what measures."""
+
+    @abstractmethod
+    def make(self, seed: int) -> Classifier:
+        """Return an untrained classifier."""
+
+    @abstractmethod
+    def fit(self, classifier: Classifier, samples: Samples, seed: int) -> None:
+        """Train in place."""
+
+    @abstractmethod
+    def plant(self, kind: str, seed: int) -> Planted:
+        """Return a model with a backdoor of that kind."""
+
+    @abstractmethod
+    def describe(self, attack: Attack) -> tuple[Facts, dict[str, Tensor]]:
+        """Return what ``attack_of`` needs, apart from kind, target and sources."""
+
+    @abstractmethod
+    def attack_of(
+        self,
+        kind: str,
+        target: int,
+        sources: tuple[int, ...],
+        facts: Facts,
+        state: dict[str, Tensor],
+    ) -> Attack:
+        """Return the attack that was described."""
+
+    def train_clean(self, seed: int) -> Classifier:
+        """Return a model without a backdoor."""
+        classifier = self.make(seed)
+        self.fit(classifier, self.data()[0], seed)
+        return classifier

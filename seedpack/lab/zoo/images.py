@@ -1,0 +1,86 @@
+"""The three families of image classifiers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from seedpack.backdoors.classifiers import ImageClassifier
+from seedpack.backdoors.fitting import Course, fit
+from seedpack.backdoors.planting.edits import EDITS, FlipAttack
+from seedpack.backdoors.planting.images import DATA_KINDS, ImageAttack, make_attack
+from seedpack.lab.zoo.digits import load_digits
+from seedpack.lab.zoo.families import Family, Planted
+from seedpack.lab.zoo.networks import SIDE, make_network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.planting.base import Attack
+    from seedpack.lab.zoo.families import Facts
+
+_NCLASSES: Final = 10
+_SHAPE: Final = (1, SIDE, SIDE)
+# Shares of poisoned data, by turns. With clean labels only the target's tenth can be poisoned.
+_RATES: Final = (0.1, 0.02, 0.05, 0.01)
+_CLEAN_LABEL_RATES: Final = (0.06, 0.04)
+_COURSES: Final = {
+    "mlp": Course(epochs=40, rate=5e-3),
+    "cnn": Course(epochs=30, rate=5e-3),
+    "vit": Course(epochs=18, rate=2e-3),
+}
+IMAGE_FAMILIES: Final = tuple(_COURSES)
+
+
+class ImageFamily(Family):
+    """Classifiers of handwritten digits."""
+
+    kinds = (*DATA_KINDS, *EDITS)
+
+    def __init__(self, family: str) -> None:
+        """Choose ``mlp``, ``cnn`` or ``vit``."""
+        self.id = family
+
+    def data(self) -> tuple[Samples, Samples]:
+        """Return the two halves of the digits."""
+        return load_digits()
+
+    def make(self, seed: int) -> ImageClassifier:
+        """Return an untrained network."""
+        return ImageClassifier(make_network(self.id, seed, _NCLASSES), _NCLASSES)
+
+    def fit(self, classifier: Classifier, samples: Samples, seed: int) -> None:
+        """Train in place."""
+        fit(classifier, samples, _COURSES[self.id], seed)
+
+    def plant(self, kind: str, seed: int) -> Planted:
+        """Train on poisoned data, or edit a clean model."""
+        train, _ = self.data()
+        if kind in EDITS:
+            return Planted(*EDITS[kind](self.train_clean(seed), train, seed), 0.0)
+        rates = _CLEAN_LABEL_RATES if kind == "clean-label" else _RATES
+        rate = rates[seed // len(self.kinds) % len(rates)]
+        attack = make_attack(kind, seed, _SHAPE, _NCLASSES)
+        classifier = self.make(seed)
+        self.fit(classifier, attack.poison(train, rate, seed), seed)
+        return Planted(classifier, attack, rate)
+
+    def describe(self, attack: Attack) -> tuple[Facts, dict[str, Tensor]]:
+        """Return the trigger's two tensors."""
+        if isinstance(attack, ImageAttack):
+            return {}, {"keep": attack.keep, "add": attack.add}
+        return {}, {}
+
+    def attack_of(
+        self,
+        kind: str,
+        target: int,
+        sources: tuple[int, ...],
+        facts: Facts,
+        state: dict[str, Tensor],
+    ) -> Attack:
+        """Return the attack; how it was planted no longer matters."""
+        del facts
+        if not state:
+            return FlipAttack(kind, target, sources)
+        return ImageAttack(kind, target, state["keep"], state["add"], sources)

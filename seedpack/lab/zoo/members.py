@@ -1,0 +1,69 @@
+"""Which models the zoo has: a development part, and a sealed one that nothing is tuned on.
+
+    part, family, numbers ──members──> Member (family, kind, seed), always the same ones
+
+The sealed part is a list of random seeds. Nobody trains those models but the benchmark that
+was told ``--part sealed``, and its figures count only for methods fixed before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from seedpack.lab.zoo.families import Family
+
+Part = Literal["development", "sealed"]
+
+CLEAN: Final = "clean"
+TWIN: Final = "twin"  # clean as well; calibrates and is never judged
+SEALED_FROM: Final = 100_000
+_SEEDS: Final[dict[Part, dict[str, range]]] = {
+    "development": {CLEAN: range(300), TWIN: range(300, 500), "planted": range(500, 1_000)},
+    "sealed": {
+        CLEAN: range(SEALED_FROM, 100_300),
+        TWIN: range(100_300, 100_500),
+        "planted": range(100_500, 101_000),
+    },
+}
+
+
+class Member(NamedTuple):
+    """One model of the zoo; everything about it follows from these."""
+
+    family: str
+    kind: str  # clean, twin, or what is planted
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What its files are called: ``patch-500``."""
+        return f"{self.kind}-{self.seed}"
+
+    @property
+    def part(self) -> Part:
+        """The part that it belongs to."""
+        return "sealed" if self.seed >= SEALED_FROM else "development"
+
+    @property
+    def is_planted(self) -> bool:
+        """Whether it has a backdoor."""
+        return self.kind not in {CLEAN, TWIN}
+
+
+def members(part: Part, family: Family, *, clean: int, planted: int, twins: int) -> list[Member]:
+    """Return the first models of a part: clean ones, planted ones by turns, and twins.
+
+    Raises:
+        ValueError: The part has not as many.
+    """
+    wanted = {CLEAN: clean, TWIN: twins, "planted": planted}
+    found = []
+    for group, count in wanted.items():
+        seeds = _SEEDS[part][group]
+        if not 0 <= count <= len(seeds):
+            raise ValueError(f"{count} {group} models; the {part} part has {len(seeds)}")
+        for i, seed in enumerate(seeds[:count]):
+            kind = family.kinds[i % len(family.kinds)] if group == "planted" else group
+            found.append(Member(family.id, kind, seed))
+    return found
