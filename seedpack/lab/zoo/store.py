@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from seedpack.backdoors.planting.base import Hits, asr
@@ -166,7 +167,7 @@ def _load(base: Path, family: Family, member: Member, record: Record) -> ZooMode
         state = load_file(path)
         classifier = family.make(member.seed)
         classifier.module.load_state_dict(_part(state, _MODEL), strict=True)
-    except (OSError, RuntimeError, ValueError) as error:  # safetensors' errors are of the last
+    except (SafetensorError, OSError, RuntimeError) as error:
         raise _unfit(path, str(error)) from error
     classifier.module.eval()
     if record.target is None:
