@@ -2,7 +2,7 @@
 
     part, family, numbers ──members──> Member (family, kind, seed), always the same ones
 
-The sealed part is a list of random seeds. Nobody trains those models but the benchmark that
+The sealed part (ZOO-4) is a list of random seeds. Nobody trains those models but the benchmark that
 was told ``--part sealed``, and its figures count only for methods fixed before.
 """
 

@@ -3,7 +3,8 @@
     FOLDER/<family>/<kind>-<seed>.safetensors    model.<tensor>, trigger.<tensor>
     FOLDER/<family>/<kind>-<seed>.json           Record; written last, so it means "complete"
 
-A model follows from its name alone, so a cache can be thrown away at any time.
+A model follows from its name alone (ZOO-1), so a cache can be thrown away at any time. Figures of
+planted models stand beside those of a clean twin (ZOO-3).
 """
 
 from __future__ import annotations
