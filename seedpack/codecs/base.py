@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
     from seedpack.container.manifest import Layer, Params
     from seedpack.dtypes import DType
+
+
+_INTEGER_NBYTES: Final = 8  # in msgpack, at most, as the heads of name and value
+_HEADS_NBYTES: Final = 4
+_CHUNK_RECORD_NBYTES: Final = 40  # a size and a digest
 
 
 class Encoded(NamedTuple):
@@ -24,6 +29,20 @@ class Encoded(NamedTuple):
     def stored_nbytes(self) -> int:
         """Size of all chunks."""
         return sum(map(len, self.chunks))
+
+    @property
+    def record_nbytes(self) -> int:
+        """What a layer takes of the file, at most: chunks, their records, params."""
+        return self.stored_nbytes + manifest_nbytes(self.params, len(self.chunks))
+
+
+def manifest_nbytes(params: Params, nchunks: int) -> int:
+    """Return what a manifest takes for these params and chunks, at most."""
+    values = sum(
+        len(name) + (len(value) if isinstance(value, (bytes, str)) else _INTEGER_NBYTES)
+        for name, value in params.items()
+    )
+    return values + _HEADS_NBYTES * len(params) + nchunks * _CHUNK_RECORD_NBYTES
 
 
 class LayerDecoder(Protocol):

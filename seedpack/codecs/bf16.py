@@ -11,7 +11,7 @@ import numpy as np
 
 from seedpack.codecs.base import Encoded
 from seedpack.codecs.floats import round_bfloat16, store_float32, to_float32, widen_bfloat16
-from seedpack.codecs.raw import check_stored_size, decode_values, encode_values, takes_more
+from seedpack.codecs.raw import check_stored_size, decode_values, encode_values, saves
 from seedpack.codecs.values import (
     all_finite,
     allocate_values,
@@ -55,8 +55,8 @@ class Bf16Codec:
             for start in range(0, rounded.size, chunk_values)
         ]
         encoded = Encoded(self.id, {"chunk_values": chunk_values}, chunks)
-        saves = takes_more(values, dtype, encoded.stored_nbytes, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if saves else None
+        is_worth_it = saves(encoded, values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+        return encoded if is_worth_it else None
 
     def decoder(self, layer: Layer, dtype: DType) -> Bf16Decoder:
         """Check COD-BF16-1, COD-BF16-2, COD-RAW-2, CHK-1 and CHK-3, and allocate the values."""

@@ -5,20 +5,14 @@ layer record --part_of--> record of the part: codec, dtype, [n], own params, own
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seedpack.codecs.base import Encoded
     from seedpack.container.manifest import Chunk, Layer, Params
-
-
-_INTEGER_NBYTES: Final = 8  # in msgpack, at most, as the heads of name and value
-_HEADS_NBYTES: Final = 4
-_CHUNK_RECORD_NBYTES: Final = 40  # a size and a digest
 
 
 class Part(NamedTuple):
@@ -65,13 +59,3 @@ class Part(NamedTuple):
 def prefixed(prefix: str, params: Params, *, without: str = "") -> Params:
     """Return params under a prefix."""
     return {prefix + name: value for name, value in params.items() if name != without}
-
-
-def record_nbytes(encoded: Encoded) -> int:
-    """Return what a layer takes of the file, at most: chunks, their records, params."""
-    params = sum(
-        len(name) + (len(value) if isinstance(value, (bytes, str)) else _INTEGER_NBYTES)
-        for name, value in encoded.params.items()
-    )
-    heads = _HEADS_NBYTES * len(encoded.params) + _CHUNK_RECORD_NBYTES * len(encoded.chunks)
-    return encoded.stored_nbytes + params + heads

@@ -29,7 +29,7 @@ from seedpack.codecs.lowrank.factors import (
     matrix_shape,
     read_scale,
 )
-from seedpack.codecs.parts import prefixed, record_nbytes
+from seedpack.codecs.parts import prefixed
 from seedpack.codecs.raw import CODEC as RAW
 from seedpack.codecs.values import all_finite, allocate_values, check_finite
 from seedpack.errors import CodecError
@@ -82,7 +82,7 @@ class PcaCodec:
         params |= {"scale": SCALE.pack(factors.scale)}
         encoded = Encoded(self.id, params, stored.chunks)
         lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if record_nbytes(encoded) < record_nbytes(lossless) else None
+        return encoded if encoded.record_nbytes < lossless.record_nbytes else None
 
     def decoder(self, layer: Layer, dtype: DType) -> PcaDecoder:
         """Check COD-PCA-1 to COD-PCA-3, COD-ECQ, CHK-1 and CHK-3."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from seedpack.codecs.base import Encoded
 from seedpack.codecs.floats import store_float32, to_float32, widen_bfloat16
-from seedpack.codecs.raw import takes_more
+from seedpack.codecs.raw import saves
 from seedpack.codecs.values import (
     all_finite,
     allocate_values,
@@ -66,8 +66,8 @@ class Q8Codec:
             chunks.append(chunk)
         params: Params = {"chunk_values": chunk_values, "group_values": _GROUP_VALUES}
         encoded = Encoded(self.id, params, chunks)
-        saves = takes_more(values, dtype, encoded.stored_nbytes, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if saves else None
+        is_worth_it = saves(encoded, values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+        return encoded if is_worth_it else None
 
     def decoder(self, layer: Layer, dtype: DType) -> Q8Decoder:
         """Check COD-Q8-1 to COD-Q8-3, CHK-1 and CHK-3, and allocate the values."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from seedpack.codecs.base import Encoded
+from seedpack.codecs.base import Encoded, manifest_nbytes
 from seedpack.codecs.byteplanes import has_float_planes, merge_planes, plane_sizes, split_planes
 from seedpack.codecs.values import (
     allocate_values,
@@ -58,16 +58,17 @@ class RawCodec:
 CODEC: Final = RawCodec()
 
 
-def takes_more(values: np.ndarray, dtype: DType, nbytes: int, *, chunk_raw_nbytes: int) -> bool:
-    """Return whether ``raw`` would store ``values`` in more than ``nbytes``; often after a look."""
+def saves(encoded: Encoded, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> bool:
+    """Return whether ``raw`` would take more for ``values``, manifest and all; often by a look."""
     chunk_values = chunk_raw_nbytes // dtype.itemsize
-    total = 0
-    for start in range(0, values.size, chunk_values):
+    starts = range(0, values.size, chunk_values)
+    total = manifest_nbytes({"chunk_values": chunk_values}, len(starts))
+    for start in starts:
         chunk = values[start : start + chunk_values]
         stored = _LENGTH_NBYTES * len(plane_sizes(dtype, chunk.size))
         for raw in split_planes(chunk, dtype):
             stored += len(_encode_plane(raw))
-            if total + min(stored, chunk.nbytes) > nbytes:
+            if total + min(stored, chunk.nbytes) > encoded.record_nbytes:
                 return True
         total += min(stored, chunk.nbytes)
     return False

@@ -15,7 +15,7 @@ from seedpack.codecs.base import Encoded
 from seedpack.codecs.ecq import EcqCodec, encode_integers
 from seedpack.codecs.ecq.decoder import EcqDecoder
 from seedpack.codecs.floats import to_float32
-from seedpack.codecs.parts import Part, prefixed, record_nbytes
+from seedpack.codecs.parts import Part, prefixed
 from seedpack.codecs.raw import CODEC as RAW
 from seedpack.codecs.raw import RawDecoder
 from seedpack.codecs.values import all_finite, allocate_values
@@ -80,7 +80,7 @@ class SparseCodec:
         params |= prefixed("value_", what.params) | {"count": int(places.size)}
         encoded = Encoded(self.id, params, where.chunks + what.chunks)
         lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if record_nbytes(encoded) < record_nbytes(lossless) else None
+        return encoded if encoded.record_nbytes < lossless.record_nbytes else None
 
     def _keeps(self, values: np.ndarray, dtype: DType) -> np.ndarray:
         """Return which values do not become +0 (v,)."""

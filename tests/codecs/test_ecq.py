@@ -291,9 +291,13 @@ def test_levels_beyond_2_23_fall_back_to_raw():
     assert encode_tensor("ecq", gaussian(F32, 99), F32, settings={"step": 2.0**-100}).codec == "raw"
 
 
-def test_where_raw_is_no_larger_raw_is_taken():
-    assert encode_tensor("ecq", np.ones(1, "<f4"), F32).codec == "raw"  # 4 bytes for 4
-    assert encode_tensor("ecq", np.ones(2, "<f4"), F32).codec == "ecq"
+@pytest.mark.parametrize("n", [1, 4, 16, 64, 256, 1000])
+def test_where_raw_takes_no_more_of_a_file_raw_is_taken(n):
+    values = gaussian(F32, n)
+    encoded, raw = (encode_tensor(codec, values, F32) for codec in ("ecq", "raw"))
+    assert encoded == raw or encoded.record_nbytes < raw.record_nbytes
+    assert n > 1 or encoded.codec == "raw"
+    assert n < 1000 or encoded.codec == "ecq"
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, 2.0**-127, math.inf, math.nan, 0.1, 1e300])

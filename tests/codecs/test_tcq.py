@@ -217,8 +217,8 @@ def test_an_outlier_is_kept_exactly(dtype, outlier):
 
 
 @pytest.mark.parametrize("value", [1.0, -5.5, 3e38, 2.0**-118, 65504.0])
-def test_constant_tensors_come_back_to_a_bit_or_so(value):
-    values = np.full(5000, value, np.float32)
+def test_nearly_constant_tensors_come_back_to_a_bit_or_so(value):
+    values = np.float32(value) * (1 + np.abs(gaussian(F32, 5000)) * np.float32(2**-10))
     encoded, decoded = encode(values, F32)
     assert encoded.codec == "tcq"
     assert np.abs(decoded / values - 1).max() < 2**-3
@@ -327,9 +327,13 @@ def test_levels_beyond_2_24_fall_back_to_raw():
     assert encode_tensor("tcq", values, F32, settings={"step": 2.0**-100}).codec == "raw"
 
 
-def test_where_raw_is_no_larger_raw_is_taken():
-    assert encode_tensor("tcq", np.ones(1, "<f4"), F32).codec == "raw"  # 4 bytes for 4
-    assert encode_tensor("tcq", np.ones(9, "<f4"), F32).codec == "tcq"
+@pytest.mark.parametrize("n", [1, 4, 16, 64, 256, 1000])
+def test_where_raw_takes_no_more_of_a_file_raw_is_taken(n):
+    values = gaussian(F32, n)
+    encoded, raw = (encode_tensor(codec, values, F32) for codec in ("tcq", "raw"))
+    assert encoded == raw or encoded.record_nbytes < raw.record_nbytes
+    assert n > 1 or encoded.codec == "raw"
+    assert n < 1000 or encoded.codec == "tcq"
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, 2.0**-126, math.inf, math.nan, 0.1, 1e300])
@@ -339,8 +343,11 @@ def test_steps_whose_half_is_no_positive_normal_float32_are_a_wrong_call(step):
 
 
 def test_other_settings_are_a_wrong_call():
-    with pytest.raises(ValueError, match="setting step, not"):
+    with pytest.raises(ValueError, match="settings step and mu, not"):
         encode_tensor("tcq", gaussian(F32, 10), F32, settings={"stepp": 1.0})
+    for mu in (0.0, -1.0, 1.1, math.nan):
+        with pytest.raises(ValueError, match="mu"):
+            encode_tensor("tcq", gaussian(F32, 10), F32, settings={"mu": mu})
 
 
 # ---------------------------------------------------------------- refusals, one by one

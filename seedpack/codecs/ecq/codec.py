@@ -17,7 +17,7 @@ from seedpack.codecs.ecq.levels import (
     scale_counts,
 )
 from seedpack.codecs.rans import CodeTable
-from seedpack.codecs.raw import takes_more
+from seedpack.codecs.raw import saves
 from seedpack.codecs.streams import (
     DTYPE_NAMES,
     ESCAPE,
@@ -69,8 +69,8 @@ class EcqCodec:
         encoded = self.encode_cut(values, dtype, choose_cut(values, chunk_raw_nbytes))
         if encoded is None:
             return None
-        saves = takes_more(values, dtype, encoded.stored_nbytes, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if saves else None
+        is_worth_it = saves(encoded, values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+        return encoded if is_worth_it else None
 
     def encode_cut(self, values: np.ndarray, dtype: DType, cut: Cut) -> Encoded | None:
         """Return the stored form, in these chunks and lanes; None where it cannot hold the values.

@@ -19,7 +19,7 @@ from seedpack.codecs.lowrank.factors import (
     is_scale,
     matrix_shape,
 )
-from seedpack.codecs.parts import prefixed, record_nbytes
+from seedpack.codecs.parts import prefixed
 from seedpack.codecs.raw import CODEC as RAW
 from seedpack.codecs.streams import default_step
 from seedpack.codecs.values import all_finite
@@ -93,7 +93,7 @@ class LowrankCodec:
                 return None
         encoded = Encoded(self.id, params, chunks)
         lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-        return encoded if record_nbytes(encoded) < record_nbytes(lossless) else None
+        return encoded if encoded.record_nbytes < lossless.record_nbytes else None
 
     def decoder(self, layer: Layer, dtype: DType) -> LowrankDecoder:
         """Check COD-LR-1 to COD-LR-3, COD-ECQ, CHK-1 and CHK-3, and allocate the values."""

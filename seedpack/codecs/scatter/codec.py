@@ -8,7 +8,7 @@ from seedpack.codecs.base import Encoded
 from seedpack.codecs.ecq import EcqCodec
 from seedpack.codecs.ecq.decoder import EcqDecoder
 from seedpack.codecs.floats import to_float32
-from seedpack.codecs.parts import prefixed, record_nbytes
+from seedpack.codecs.parts import prefixed
 from seedpack.codecs.raw import CODEC as RAW
 from seedpack.codecs.scatter.decoder import ScatterDecoder
 from seedpack.codecs.scatter.form import DTYPES_OF_LEVELS, LOW, MAX_PIECES, pack_whole
@@ -89,7 +89,7 @@ class ScatterCodec:
         nchunks = self._count_chunks(once.stored_nbytes, values, dtype)
         encoded = self._encode_levels(inner, values, dtype, nchunks)
         lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
-        saves = encoded is not None and record_nbytes(encoded) < record_nbytes(lossless)
+        saves = encoded is not None and encoded.record_nbytes < lossless.record_nbytes
         return encoded if saves else None
 
     def decoder(self, layer: Layer, dtype: DType) -> ScatterDecoder:

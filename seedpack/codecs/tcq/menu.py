@@ -24,7 +24,7 @@ _BLOCK_VALUES: Final = 1 << 16
 _MOST: Final = MAX_TABLE_LEVELS // 2 - 4  # k on either side of the middle
 _MAX_ERROR: Final = 5.9  # half steps; a bin is 1/16 wide, so that 6 is the bound (COD-TCQ-8)
 _MARGIN: Final = 3  # so that every label has a level within 2 half steps
-_MU: Final = 4 * 0.11  # squared half steps per bit
+DEFAULT_MU: Final = 0.11  # squared steps per bit
 _LENGTH_UNITS: Final = 1 << 16  # code lengths are rounded to these, away from libm's last bit
 
 
@@ -40,6 +40,11 @@ class Ruler(NamedTuple):
         """Half steps from the middle at which bins end."""
         return 2 * self.width - _MARGIN
 
+    @property
+    def nbins(self) -> int:
+        """Number of bins of one class."""
+        return 2 * self.reach * _BINS + 3
+
     def bins(self, values: np.ndarray) -> np.ndarray:
         """Return int32 (v,) of float32 values; the first and the last are beyond all levels."""
         end = self.reach * _BINS + 1
@@ -51,6 +56,11 @@ class Ruler(NamedTuple):
             np.clip(np.rint(halves, halves), -end, end, halves)
             bins[start : start + _BLOCK_VALUES] = halves + end
         return bins
+
+    def values(self, labels: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Return float32 what ``levels`` (k - middle) stand for; BEYOND for nothing."""
+        halves = 2 * (levels + np.float32(self.middle)) + labels // 2
+        return np.asarray(halves * np.float32(self.half_step), np.float32)
 
     def count_levels(self, levels: np.ndarray) -> Counts:
         """Count levels: k - middle, or BEYOND."""
@@ -113,35 +123,46 @@ def measure_lengths(counts: Counts, escape_bits: int, *, rarest: float = 0.25) -
     return Lengths(rounded[:-1], float(rounded[-1]) + escape_bits)
 
 
-def make_menu(ruler: Ruler, lengths: Sequence[Lengths]) -> Menu:
-    """Return for each bin what is best with each label, for quantisers of these lengths."""
+def make_menu(
+    ruler: Ruler, lengths: Sequence[Lengths], mus: Sequence[float] = (DEFAULT_MU,)
+) -> Menu:
+    """Return for each bin what is best with each label, for quantisers of these lengths.
+
+    Args:
+        ruler: Of the bins.
+        lengths: Of both quantisers.
+        mus: What a bit is worth, in squared steps, to values of each class: the bins of one
+            class stand behind those of another. An error counts the less, the larger its mu.
+    """
     end = ruler.reach * _BINS + 1
     centres = np.arange(-end, end + 1) / _BINS  # (b,), half steps
-    pairs = [_best(centres, ruler, lengths[label // 2], label) for label in range(4)]
-    costs, levels = np.stack([c for c, _ in pairs]), np.stack([k for _, k in pairs])
-    return Menu(
-        np.append(costs, np.zeros((4, 1)), axis=1).astype(np.float32),
-        np.append(levels, np.zeros((4, 1)), axis=1).astype(np.int16),
-    )
+    costs = np.zeros((4, len(mus) * centres.size + 1), np.float32)
+    levels = np.zeros(costs.shape, np.int16)
+    for number, mu in enumerate(mus):
+        own = slice(number * centres.size, (number + 1) * centres.size)
+        for label in range(4):
+            cost, best = _best(centres, ruler, lengths[label // 2], label, 4 * mu)
+            costs[label, own], levels[label, own] = cost * (mus[0] / mu), best
+    return Menu(costs, levels)
 
 
 def _best(
-    centres: np.ndarray, ruler: Ruler, lengths: Lengths, label: int
+    centres: np.ndarray, ruler: Ruler, lengths: Lengths, label: int, mu: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return costs and levels (b,) of one label."""
+    """Return costs, in squared half steps, and levels (b,) of one label."""
     quantiser, parity = divmod(label, 2)
     # Levels 2 k + q with k = 2 t + p: four half steps apart.
     nearest = np.rint((centres - 2 * parity - quantiser) / 4).astype(np.int64)
     best = np.full(centres.size, np.inf)
     chosen = np.full(centres.size, BEYOND, np.int64)
     if parity == 0:  # an escape counts as even
-        best[:] = _MU * lengths.escape
+        best[:] = mu * lengths.escape
     for near in (nearest - 1, nearest, nearest + 1):
         k = 2 * near + parity
         error = np.abs(centres - (2 * k + quantiser))
         bits = lengths.levels.take(k + ruler.width, mode="clip")
         is_allowed = (np.abs(k) <= ruler.width) & (error <= _MAX_ERROR)
-        cost = np.where(is_allowed, np.square(error) + _MU * bits, np.inf)
+        cost = np.where(is_allowed, np.square(error) + mu * bits, np.inf)
         better = cost < best
         best[better], chosen[better] = cost[better], k[better]
     # What lies in the first and the last bin may be anywhere.

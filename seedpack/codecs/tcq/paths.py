@@ -20,6 +20,7 @@ from seedpack.codecs.streams import ESCAPE
 from seedpack.codecs.tcq.grid import Quantiser
 from seedpack.codecs.tcq.menu import (
     BEYOND,
+    DEFAULT_MU,
     Counts,
     guess_counts,
     make_menu,
@@ -63,7 +64,65 @@ class Paths(NamedTuple):
     escaped: np.ndarray  # (v,) bool
 
 
-def choose_paths(values: np.ndarray, half_step: float, cut: Cut, escape_bits: int) -> Paths:
+class Weights(NamedTuple):
+    """How much the error of each value counts: a class of values has a mu of its own."""
+
+    mus: tuple[float, ...] = (DEFAULT_MU,)  # what a bit is worth, in squared steps
+    classes: np.ndarray | None = None  # (v,) index into ``mus``; without, all are of the first
+
+
+ALIKE: Final = Weights()
+
+
+class Walker:
+    """What has been learned of a tensor: the cheapest way to code any value of it."""
+
+    def __init__(
+        self, values: np.ndarray, half_step: float, escape_bits: int, weights: Weights
+    ) -> None:
+        """Learn code lengths from a sample of ``values`` (v,) float32, finite, v >= 1."""
+        self.ruler: Final = make_ruler(values, half_step)
+        self._escape_bits, self._mus = escape_bits, weights.mus
+        counts = learn_counts(values, self.ruler, escape_bits, weights)
+        self._menu = self._price(counts)
+
+    def bins(self, values: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+        """Return what ``walk`` takes of float32 values (v,)."""
+        return _class_bins(self.ruler, values, classes)
+
+    def walk(self, bins: np.ndarray) -> Steps:
+        """Return what the cheapest paths of whole lanes take (rows, lanes); -1 is no value."""
+        return _walk(bins, self._menu)
+
+    def finish(self, bins: np.ndarray, steps: Steps, cut: Cut) -> Paths:
+        """Return the paths of all values (v,) as they will be stored; ``steps`` is used up."""
+        quantisers = _choose_quantisers(steps, self.ruler)
+        kept = [_kept_counts(quantiser, self.ruler) for quantiser in quantisers]
+        menu = self._price(kept, rarest=0)
+        symbols = np.empty(bins.size, np.int32)
+        for span in cut.spans(bins.size):
+            own = steps.part(span)
+            lost = _find_lost(own, kept, self.ruler)
+            if lost.any():
+                _walk_lanes(bins[span], cut, menu, own, lost)
+            symbols[span] = _number(own, quantisers, self.ruler)
+        return Paths(quantisers, symbols, steps.levels == BEYOND)
+
+    def walk_all(self, bins: np.ndarray, cut: Cut) -> Steps:
+        """Return what the cheapest path of every lane of every chunk takes (v,)."""
+        steps = Steps(np.empty(bins.size, np.uint8), np.empty(bins.size, np.int16))
+        for span in cut.spans(bins.size):
+            _walk_lanes(bins[span], cut, self._menu, steps.part(span))
+        return steps
+
+    def _price(self, counts: Sequence[Counts], *, rarest: float = 0.25) -> Menu:
+        lengths = [measure_lengths(each, self._escape_bits, rarest=rarest) for each in counts]
+        return make_menu(self.ruler, lengths, self._mus)
+
+
+def choose_paths(
+    values: np.ndarray, half_step: float, cut: Cut, escape_bits: int, weights: Weights
+) -> Paths:
     """Return the cheapest paths through the trellis, of every lane of every chunk.
 
     Args:
@@ -71,44 +130,44 @@ def choose_paths(values: np.ndarray, half_step: float, cut: Cut, escape_bits: in
         half_step: Between neighbouring levels of both quantisers together.
         cut: Which values make a lane.
         escape_bits: What an escaped value takes.
+        weights: Of the values.
 
     Cost:
-        About 64 * 10 elementwise operations per value; 20 bytes per value, and 50 MiB.
+        About 64 * 7 elementwise operations per value; 20 bytes per value, and 50 MiB.
     """
-    ruler = make_ruler(values, half_step)
-    counts = learn_counts(values, ruler, escape_bits)
-    bins = ruler.bins(values)
-    steps = Steps(np.empty(bins.size, np.uint8), np.empty(bins.size, np.int16))
-    menu = make_menu(ruler, [measure_lengths(each, escape_bits) for each in counts])
-    spans = cut.spans(bins.size)
-    for span in spans:
-        _walk_lanes(bins[span], cut, menu, steps.part(span))
-    quantisers = _choose_quantisers(steps, ruler)
-    kept = [_kept_counts(quantiser, ruler) for quantiser in quantisers]
-    menu = make_menu(ruler, [measure_lengths(each, escape_bits, rarest=0) for each in kept])
-    symbols = np.empty(bins.size, np.int32)
-    for span in spans:
-        own = steps.part(span)
-        lost = _find_lost(own, kept, ruler)
-        if lost.any():
-            _walk_lanes(bins[span], cut, menu, own, lost)
-        symbols[span] = _number(own, quantisers, ruler)
-    return Paths(quantisers, symbols, steps.levels == BEYOND)
+    walker = Walker(values, half_step, escape_bits, weights)
+    bins = walker.bins(values, weights.classes)
+    return walker.finish(bins, walker.walk_all(bins, cut), cut)
 
 
 def learn_counts(
-    values: np.ndarray, ruler: Ruler, escape_bits: int, *, turns: int = _TURNS
+    values: np.ndarray,
+    ruler: Ruler,
+    escape_bits: int,
+    weights: Weights = ALIKE,
+    *,
+    turns: int = _TURNS,
 ) -> list[Counts]:
     """Return how often the symbols of both quantisers occur, in a sample of ``values``."""
-    bins = ruler.bins(values[:: -(-values.size // _SAMPLE_VALUES)])
-    grid = _lay_out(bins, min(_SAMPLE_LANES, bins.size))
-    counts = [guess_counts(bins, ruler, quantiser) for quantiser in range(2)]
+    stride = -(-values.size // _SAMPLE_VALUES)
+    few = values[::stride]
+    plain = ruler.bins(few)
+    classes = None if weights.classes is None else weights.classes[::stride]
+    grid = _lay_out(_class_bins(ruler, few, classes), min(_SAMPLE_LANES, few.size))
+    counts = [guess_counts(plain, ruler, quantiser) for quantiser in range(2)]
     for _ in range(turns):
-        menu = make_menu(ruler, [measure_lengths(each, escape_bits) for each in counts])
-        steps = _walk(grid, menu)
-        steps = Steps(*(array.reshape(-1)[: bins.size] for array in steps))
+        lengths = [measure_lengths(each, escape_bits) for each in counts]
+        steps = _walk(grid, make_menu(ruler, lengths, weights.mus))
+        steps = Steps(*(array.reshape(-1)[: few.size] for array in steps))
         counts = [ruler.count_levels(steps.of_quantiser(quantiser)) for quantiser in range(2)]
     return counts
+
+
+def _class_bins(ruler: Ruler, values: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    bins = ruler.bins(values)
+    if classes is not None:
+        bins += classes.astype(np.int32) * np.int32(ruler.nbins)
+    return bins
 
 
 def _lay_out(bins: np.ndarray, lanes: int) -> np.ndarray:
