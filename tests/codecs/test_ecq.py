@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from seedpack.codecs import encode_tensor
 from seedpack.codecs.base import Encoded
+from seedpack.codecs.ecq import EcqCodec
 from seedpack.codecs.ecq.grid import read_coding
 from seedpack.codecs.ecq.levels import (
     choose_levels,
@@ -22,6 +23,7 @@ from seedpack.codecs.ecq.levels import (
 )
 from seedpack.codecs.floats import to_float32
 from seedpack.codecs.rans import CodeTable, Layout, encode_lanes
+from seedpack.codecs.streams import choose_cut
 from seedpack.dtypes import DTYPES
 from tests.codecs.laws import (
     bits_of,
@@ -578,7 +580,8 @@ FROZEN = "cfcbf2650ab04a4b7511552ee22e62a408a5bda95f2db4ca75c0c32ee0a4286b6e4e"
 def test_frozen_values_encode_to_a_frozen_chunk():
     values = np.array([0.1, -0.1, 0.3, 0, 0, 0, 0.06, 0.1] * 16, np.float32)
     values[9] = 1e9
-    encoded, decoded = encode(values, F32, settings={"step": 0.125})
+    encoded = EcqCodec(0.125).encode_cut(values, F32, choose_cut(values, MIB))
+    decoded = decode(layer_for(encoded, F32, values.shape, finite=True), encoded.chunks)
     assert encoded.params == {
         "chunk_values": 128,
         "lane_values": 1024,

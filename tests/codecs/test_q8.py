@@ -366,9 +366,10 @@ def test_a_frozen_chunk_decodes_to_frozen_values(dtype, decoded_hex):
 def test_frozen_values_encode_to_a_frozen_chunk():
     values = np.array([1, -1, 0.5, 0.25, 0, 0, 0, 0, 0, 0.004], np.float32)
     # 1/127 lies between the bfloat16s 3C01 and 3C02: the scale is 130 / 2^14.
-    encoded = encode_tensor("q8", values, F32)
-    assert encoded.params == {"chunk_values": 1 << 18, "group_values": 64}
-    assert [chunk.hex() for chunk in encoded.chunks] == ["020000000a000000023c7e823f20000000000001"]
+    behind = np.concatenate([gaussian(F32, 4096), values])
+    encoded = encode_tensor("q8", behind, F32, chunk_raw_nbytes=4096)
+    assert encoded.params == {"chunk_values": 1024, "group_values": 64}
+    assert encoded.chunks[-1].hex() == "020000000a000000023c7e823f20000000000001"
 
 
 @pytest.mark.spec("COD-Q8-8")
