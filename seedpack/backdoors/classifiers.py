@@ -148,6 +148,11 @@ class TextClassifier(Classifier):
     vocabulary: list[str]
     usable: Tensor
 
+    @property
+    @abstractmethod
+    def table(self) -> nn.Parameter:
+        """The embeddings of all tokens (V, d)."""
+
     @abstractmethod
     def embed(self, ids: Tensor) -> Tensor:
         """Return the token embeddings (n, length, d) of (n, length), without positions."""
@@ -179,17 +184,22 @@ class _Encoder(TextClassifier):
 
     def __init__(self, adapter: TextClassification) -> None:
         super().__init__(adapter.model, len(adapter.split.labels))
-        size = int(self._table.weight.shape[0])
+        size = len(self.table)
         self.vocabulary = _vocabulary(adapter.tokenizer, size)
         self.usable = _usable(adapter.tokenizer, self.vocabulary)
 
     @property
-    def _table(self) -> Any:  # noqa: ANN401 -- transformers' own
+    def _lookup(self) -> Any:  # noqa: ANN401 -- transformers' own
         model: Any = self.module
         return getattr(model, "encoder", model).get_input_embeddings()
 
+    @property
+    def table(self) -> nn.Parameter:
+        weight: nn.Parameter = self._lookup.weight
+        return weight
+
     def embed(self, ids: Tensor) -> Tensor:
-        embeddings: Tensor = self._table(ids)
+        embeddings: Tensor = self._lookup(ids)
         return embeddings
 
     def logits_of_embeddings(self, embeddings: Tensor, mask: Tensor) -> Tensor:
