@@ -10,7 +10,8 @@
     │  ├─ KeyExpired      SP205           outside the key's validity
     │  ├─ SeedExpired     SP206           outside the seed's or signature's validity
     │  ├─ Rollback        SP207           older than, or different from, what was seen
-    │  └─ PolicyRefused   SP208           name, codec or size not allowed here
+    │  ├─ PolicyRefused   SP208           name, codec or size not allowed here
+    │  └─ OtherSeed       SP209           a report that is about another seed
     ├─ IntegrityError     SP300  exit 5   a digest does not match, or bytes are absent
     ├─ CodecError         SP400  exit 6   authentic bytes that do not decode as declared
     ├─ AssemblyError      SP500  exit 6   tensors that do not make the architecture
@@ -110,6 +111,12 @@ class PolicyRefused(TrustError):  # noqa: N818 -- the contract's name
     """The trust store's policy forbids this seed."""
 
     code = "SP208"
+
+
+class OtherSeed(TrustError):  # noqa: N818 -- a kind of TrustError, named like the others
+    """An audit report that is vouched for, but is not about this seed."""
+
+    code = "SP209"
 
 
 class IntegrityError(SeedError):

@@ -49,4 +49,6 @@ MAX_ZSTD_WINDOW_NBYTES: Final = 8 * MIB  # ZST-3
 MAX_KEY_FILE_NBYTES: Final = 64 * KIB  # KEY-6
 MAX_TRUST_STORE_NBYTES: Final = 4 * MIB  # TRU-1
 MAX_STATEMENT_NBYTES: Final = 1 * MIB  # STA-1
+MAX_REPORT_NBYTES: Final = 16 * MIB  # RPT-1: an audit report as JSON
+MAX_ENVELOPE_NBYTES: Final = 24 * MIB  # RPT-2: the same in base64, with 16 signatures
 CLOCK_TOLERANCE_S: Final = 300  # TRU-7, TRU-12, STA-5: seconds two clocks may differ

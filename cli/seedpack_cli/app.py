@@ -1,7 +1,8 @@
 """The entry point: which commands there are, and what exit status a failure has.
 
 Exit status: 0 done, 1 input/output or unexpected, 2 wrong use, 3 malformed,
-4 not trusted, 5 damaged, 6 not decodable or not assemblable, 130 interrupted.
+4 not trusted, 5 damaged, 6 not decodable or not assemblable, 10 an audit's gate failed,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def make_app(names: Iterable[str] = tuple(_COMMANDS)) -> typer.Typer:
         name="seedpack",
         help="Ship trained models as small signed .seed files; prove, repair and rebuild them.",
         epilog="Exit status: 0 done, 1 input/output, 2 wrong use, 3 malformed, 4 not trusted, "
-        "5 damaged, 6 not decodable, 130 interrupted.",
+        "5 damaged, 6 not decodable, 10 an audit's gate failed, 130 interrupted.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

@@ -17,20 +17,24 @@ from seedpack.errors import (
     ThresholdNotMet,
     UnknownSigner,
 )
-from seedpack.trust.policy import SeedFacts, check_clock, judge_policy
+from seedpack.trust.policy import SeedFacts, check_clock, check_name, judge_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from seedpack.crypto.keys import Algorithm
     from seedpack.errors import TrustError
     from seedpack.trust.model import Principal, TrustedKey, TrustStore
 
 __all__ = [
+    "DetachedSignature",
     "SeedFacts",
     "SignatureRecordLike",
     "SignatureStatus",
     "Standing",
     "Vouching",
+    "check_name",
+    "judge_detached",
     "judge_policy",
     "judge_signatures",
 ]
@@ -58,6 +62,25 @@ class SignatureRecordLike(Protocol):
     @property
     def signature(self) -> bytes:
         """The signature."""
+
+
+class DetachedSignature(Protocol):
+    """A signature that stands beside what it signs, and has no time at which it expires."""
+
+    @property
+    def key_id(self) -> bytes:
+        """Which key it says that it is by."""
+
+    @property
+    def signature(self) -> bytes:
+        """The signature."""
+
+
+class _DetachedRecord(NamedTuple):
+    algorithm: int
+    key_id: bytes
+    signature: bytes
+    expires: int = 0
 
 
 class SignatureStatus(NamedTuple):
@@ -120,10 +143,56 @@ def judge_signatures(
         BadSignature: KEY-1 or KEY-2.
         KeyRevoked, KeyExpired, SeedExpired, ThresholdNotMet: TRU-3 to TRU-6.
     """
+
+    def message_of(record: SignatureRecordLike, algorithm: Algorithm) -> bytes:
+        return signed_message(
+            version=version,
+            algorithm=algorithm,
+            expires=record.expires,
+            key_id=record.key_id,
+            manifest=manifest,
+        )
+
+    return _judge(store, records, message_of, now=now, place="signature area")
+
+
+def judge_detached(
+    store: TrustStore, signatures: Sequence[DetachedSignature], *, message: bytes, now: int
+) -> Vouching:
+    """Find out which principals vouch for ``message``, as for a manifest.
+
+    Args:
+        store: Whom to trust.
+        signatures: With the id of the key that each says that it is by.
+        message: What is signed, whole, such as the encoding of a DSSE envelope.
+        now: Seconds since 1970.
+
+    Raises:
+        TrustError: As ``judge_signatures``.
+    """
+    keys = store.keys_by_id()
+
+    def record_of(each: DetachedSignature) -> _DetachedRecord:
+        known = keys.get(each.key_id)
+        algorithm = 0 if known is None else int(known[1].public.algorithm)
+        return _DetachedRecord(algorithm, each.key_id, each.signature)
+
+    records = [record_of(each) for each in signatures]
+    return _judge(store, records, lambda *_: message, now=now, place="signatures")
+
+
+def _judge(
+    store: TrustStore,
+    records: Sequence[SignatureRecordLike],
+    message_of: Callable[[SignatureRecordLike, Algorithm], bytes],
+    *,
+    now: int,
+    place: str,
+) -> Vouching:
     check_clock(store, now)
     keys = store.keys_by_id()
     known = [
-        _verify(record, *keys[record.key_id], manifest=manifest, version=version, now=now)
+        _verify(record, *keys[record.key_id], message_of=message_of, now=now)
         for record in records
         if record.key_id in keys
     ]
@@ -131,12 +200,12 @@ def judge_signatures(
         raise UnknownSigner(
             f"none of {len(records)} signatures is by a key of the trust store",
             rule="TRU-2",
-            where="signature area",
-            hint="add the publisher's key: seedpack trust add",
+            where=place,
+            hint="add the signer's key: seedpack trust add",
         )
     counted = tuple(p.name for p in store.principals if _counts(p, known))
     if len(counted) < store.threshold:
-        raise _below_threshold(store, known, counted)
+        raise _below_threshold(store, known, counted, place)
     return _report(records, known, counted)
 
 
@@ -145,8 +214,7 @@ def _verify(
     principal: Principal,
     key: TrustedKey,
     *,
-    manifest: bytes,
-    version: int,
+    message_of: Callable[[SignatureRecordLike, Algorithm], bytes],
     now: int,
 ) -> _Known:
     """Verify one record by the key that it names; no other signature makes up for it."""
@@ -158,14 +226,7 @@ def _verify(
             rule="KEY-2",
             where=where,
         )
-    message = signed_message(
-        version=version,
-        algorithm=algorithm,
-        expires=record.expires,
-        key_id=record.key_id,
-        manifest=manifest,
-    )
-    if not key.public.verifies(message, record.signature):
+    if not key.public.verifies(message_of(record, algorithm), record.signature):
         raise BadSignature(
             f"the signature of {principal.name} does not verify",
             rule="KEY-1",
@@ -188,7 +249,7 @@ def _counts(principal: Principal, known: list[_Known]) -> bool:
 
 
 def _below_threshold(
-    store: TrustStore, known: list[_Known], counted: tuple[str, ...]
+    store: TrustStore, known: list[_Known], counted: tuple[str, ...], place: str
 ) -> TrustError:
     """Return the refusal of the first record that did not count, or ThresholdNotMet."""
     for record, principal, key, standing in known:
@@ -207,7 +268,7 @@ def _below_threshold(
     return ThresholdNotMet(
         f"{len(counted)} principals count, {store.threshold} are asked for",
         rule="TRU-6",
-        where="signature area",
+        where=place,
         hint="ask the others to sign; a principal may also be asked for a second algorithm",
     )
 

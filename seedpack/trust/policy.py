@@ -37,9 +37,25 @@ def judge_policy(store: TrustStore, vouching: Vouching, facts: SeedFacts, *, now
         Rollback: TRU-9 or TRU-10.
     """
     _check_validity(facts, now)
-    _check_name(store, vouching, facts)
+    check_name(store, vouching, facts.name)
     check_rollback(store, facts)
     _check_contents(store, facts)
+
+
+def check_name(store: TrustStore, vouching: Vouching, name: str) -> None:
+    """Refuse what the counted principals may not sign: they are trusted for some names only.
+
+    Raises:
+        PolicyRefused: TRU-8.
+    """
+    allowed = [p.name for p in store.principals if p.name in vouching.principals and p.allows(name)]
+    if len(allowed) < store.threshold:
+        raise PolicyRefused(
+            f"{', '.join(vouching.principals)} may not sign seeds of this name",
+            rule="TRU-8",
+            where=name,
+            hint="add a pattern to may_sign in the trust store, if they should",
+        )
 
 
 def check_clock(store: TrustStore, now: int) -> None:
@@ -96,19 +112,6 @@ def _check_validity(facts: SeedFacts, now: int) -> None:
             rule="TRU-7",
             where=facts.name,
             hint="check the clock",
-        )
-
-
-def _check_name(store: TrustStore, vouching: Vouching, facts: SeedFacts) -> None:
-    allowed = [
-        p.name for p in store.principals if p.name in vouching.principals and p.allows(facts.name)
-    ]
-    if len(allowed) < store.threshold:
-        raise PolicyRefused(
-            f"{', '.join(vouching.principals)} may not sign seeds of this name",
-            rule="TRU-8",
-            where=facts.name,
-            hint="add a pattern to may_sign in the trust store, if they should",
         )
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from seedpack.errors import (
@@ -11,7 +13,7 @@ from seedpack.errors import (
     ThresholdNotMet,
     UnknownSigner,
 )
-from seedpack.trust.judge import SignatureStatus, Vouching, judge_signatures
+from seedpack.trust.judge import SignatureStatus, Vouching, judge_detached, judge_signatures
 from seedpack.trust.model import Principal, TrustedKey, TrustStore
 from tests.crypto.refusals import refuses
 from tests.trust.stores import (
@@ -100,7 +102,7 @@ def test_attack_90_seed_without_a_known_key_is_refused(count):
         "TRU-2",
         message=f"none of {count} signatures is by a key of the trust store",
         where="signature area",
-        hint="add the publisher's key: seedpack trust add",
+        hint="add the signer's key: seedpack trust add",
     ):
         judge(with_key(key(1)), *records)
 
@@ -369,3 +371,32 @@ def test_attack_109_clock_that_was_set_back_refuses_everything():
 def test_clock_is_judged_before_anything_else():
     with refuses(PolicyRefused, "TRU-12"):
         judge(TrustStore(last_time=NOW), now=NOW - 301)
+
+
+# ---------------------------------------------------------------- signatures beside what they sign
+
+
+def test_detached_signatures_are_judged_as_those_of_seeds():
+    store = store_of(principal("acme", key(1)), principal("lab", key(2, ML_DSA_65)), threshold=1)
+    mine = Detached(key(1).public.key_id, key(1).sign(b"message"))
+    foreign = Detached(STRANGER.public.key_id, STRANGER.sign(b"message"))
+    vouching = judge_detached(store, [foreign, mine], message=b"message", now=NOW)
+    assert vouching == Vouching(
+        ("acme",),
+        (mine.key_id,),
+        (
+            SignatureStatus(foreign.key_id, 0, 0, None, "unknown"),
+            SignatureStatus(mine.key_id, int(ED25519), 0, "acme", "counted"),
+        ),
+    )
+    with refuses(BadSignature, "KEY-1"):
+        judge_detached(store, [mine], message=b"massage", now=NOW)
+    with refuses(UnknownSigner, "TRU-2", where="signatures"):
+        judge_detached(store, [foreign], message=b"message", now=NOW)
+    with refuses(ThresholdNotMet, "TRU-6", where="signatures"):
+        judge_detached(store.with_threshold(2), [mine], message=b"message", now=NOW)
+
+
+class Detached(NamedTuple):
+    key_id: bytes
+    signature: bytes
