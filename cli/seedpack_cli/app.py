@@ -7,8 +7,10 @@ Exit status: 0 done, 1 input/output or unexpected, 2 wrong use, 3 malformed,
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module  # noqa: TID251 -- commands by name: see _COMMANDS
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, NoReturn
 
 import typer
@@ -17,10 +19,12 @@ from seedpack.errors import SeedError
 from seedpack_cli import output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _UNEXPECTED = 1
 _INTERRUPTED = 130
+_ALL_AUDITS: Final = "all"
+_AUDIT_LIST: Final = re.compile(r"\A[a-z][a-z-]*(,[a-z][a-z-]*)*\Z")
 
 
 class _Command(NamedTuple):
@@ -42,6 +46,7 @@ _COMMANDS: Final = {
     "inspect": _Command("inspection", "inspect", "Show what a seed says about itself, unverified."),
     "diff": _Command("inspection", "diff", "Show what differs between two seeds."),
     "assemble": _Command("assembling", "assemble", "Verify a seed and rebuild the model."),
+    "audit": _Command("audit", "audit", "Judge what a seed's model keeps, and what it may hide."),
     "repair": _Command("restoration", "repair", "Restore damaged chunks from parity."),
     "split": _Command("partition", "split", "Write a part of a seed that verifies by itself."),
     "merge": _Command("partition", "merge", "Put parts of one seed together."),
@@ -103,10 +108,25 @@ def _settings(
     output.settings.verbose = verbose
 
 
+def _with_whole_audits(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--audit`` given a value wherever it stands alone.
+
+    Typer knows no option whose value may be left out. What follows is taken for the value only
+    if it can be a list of audits and is no file.
+    """
+    done: list[str] = []
+    for index, word in enumerate(arguments):
+        follower = arguments[index + 1] if index + 1 < len(arguments) else ""
+        has_value = _AUDIT_LIST.match(follower) and not Path(follower).exists()
+        done.append(f"--audit={_ALL_AUDITS}" if word == "--audit" and not has_value else word)
+    return done
+
+
 def main() -> NoReturn:
     """Run the command line; the one place that turns failures into exit statuses."""
     try:
-        make_app(_wanted(sys.argv[1:]))(prog_name="seedpack", standalone_mode=True)
+        arguments = _with_whole_audits(sys.argv[1:])
+        make_app(_wanted(arguments))(arguments, prog_name="seedpack", standalone_mode=True)
     except SeedError as error:
         output.print_refusal(error)
         sys.exit(error.exit_code)

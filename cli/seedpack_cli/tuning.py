@@ -9,7 +9,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seedpack.assemble import AssemblyReport
+    from seedpack.audits import AuditReport
     from seedpack.seed.contents import Contents
-    from seedpack.tune import ArmReport, TuneReport
+    from seedpack.training import Columns as ColumnNames
+    from seedpack.tune import ArmReport, TunePlan, TuneReport
 
 _PANEL = "Tuning (with --task)"
 
@@ -130,7 +132,10 @@ Factory = Annotated[
 Report = Annotated[
     Path | None,
     typer.Option(
-        "--report", metavar="FILE.json", rich_help_panel=_PANEL, help="Write all figures there."
+        "--report",
+        metavar="PATH",
+        rich_help_panel=_PANEL,
+        help="Write all figures to this JSON file; with --audit, the report to this folder.",
     ),
 ]
 
@@ -153,6 +158,27 @@ class TuningOptions:
     factory: str | None
     report: Path | None
 
+    def plan(self) -> TunePlan:
+        """Return the plan."""
+        from seedpack.tune import TunePlan  # noqa: PLC0415
+
+        return TunePlan(
+            samples=self.samples,
+            epochs=self.epochs,
+            seed=self.seed,
+            nseeds=self.seeds,
+            control=self.control,
+            original=self.original,
+            robust=self.robust,
+            factory=self.factory,
+        )
+
+    def names(self) -> ColumnNames:
+        """Return the names of the columns."""
+        from seedpack.training import Columns  # noqa: PLC0415
+
+        return Columns(*(self.columns or ",").split(","))
+
     def check(self, layers: str | None) -> None:
         """Refuse options that make no sense together.
 
@@ -164,7 +190,7 @@ class TuningOptions:
             if any(value is not None for value in (*given, self.original, self.factory)):
                 raise typer.BadParameter("what for? Give --task as well")
             if self.report is not None or self.robust:
-                raise typer.BadParameter("--report and --robust go with --task")
+                raise typer.BadParameter("--report and --robust go with --task or --audit")
             return
         if self.train is None or self.evaluation is None:
             raise typer.BadParameter("--task needs --train DATA and --eval DATA")
@@ -174,42 +200,55 @@ class TuningOptions:
             raise typer.BadParameter("--columns is TEXT,LABEL")
 
 
+class Outcome(NamedTuple):
+    """What became of a seed: assembled, and if so asked tuned and audited."""
+
+    assembled: AssemblyReport
+    tuned: TuneReport | None = None
+    audit: AuditReport | None = None
+
+
 def tune_seed(
     contents: Contents,
     out: Path,
     options: TuningOptions,
     assemble: Callable[[Path], AssemblyReport],
-) -> tuple[AssemblyReport, TuneReport]:
-    """Check the data, assemble a working copy with ``assemble``, tune it into ``out``."""
-    from seedpack.files import atomic_output  # noqa: PLC0415
-    from seedpack.training import Columns as Names  # noqa: PLC0415
-    from seedpack.tune import TunePlan, load_split, tune  # noqa: PLC0415
+    *,
+    audit: Callable[[Path, Path], AuditReport | None],
+) -> Outcome:
+    """Check the data, assemble a working copy with ``assemble``, tune it into ``out``.
 
-    plan = TunePlan(
-        samples=options.samples,
-        epochs=options.epochs,
-        seed=options.seed,
-        nseeds=options.seeds,
-        control=options.control,
-        original=options.original,
-        robust=options.robust,
-        factory=options.factory,
-    )
-    names = Names(*(options.columns or ",").split(","))
+    Args:
+        contents: The open seed.
+        out: Where the model goes that the consumer will use.
+        options: Task, data and how.
+        assemble: Writes the model to a path.
+        audit: Takes the assembled model and the final one.
+    """
+    from seedpack.files import atomic_output  # noqa: PLC0415
+    from seedpack.tune import load_split, tune  # noqa: PLC0415
+
+    plan = options.plan()
     split = load_split(
-        options.task or "", options.train or "", options.evaluation or "", plan, columns=names
+        options.task or "",
+        options.train or "",
+        options.evaluation or "",
+        plan,
+        columns=options.names(),
     )
     bare = contents.manifest.architecture is None or options.factory is not None
+    ending = ".safetensors" if bare else ""
     with tempfile.TemporaryDirectory(prefix=".seedpack-", dir=out.parent) as folder:
-        copy = Path(folder) / ("model.safetensors" if bare else "model")
+        copy = Path(folder) / f"model{ending}"
         assembled = assemble(copy)
         report = tune(copy, split, plan, output=out, progress=_watch())
+        audited = audit(copy, out)
     if options.report is not None:
         with atomic_output(options.report, overwrite=True) as file:
             file.write((json.dumps(report.as_dict(), indent=2) + "\n").encode())
     if not options.control:
         output.print_note("no control arm: these figures alone do not show what the seed kept")
-    return assembled, report
+    return Outcome(assembled, report, audited)
 
 
 def _watch() -> Callable[[str, int, int], None]:

@@ -22,6 +22,7 @@ class Shell:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "cli")]),
             "SOURCE_DATE_EPOCH": "1700000000",
             "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
             "NO_COLOR": "1",
             "COLUMNS": "200",
         }

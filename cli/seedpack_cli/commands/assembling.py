@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seedpack_cli import options, output, tuning
+from seedpack_cli import auditing, options, output, tuning
 from seedpack_cli.commands.batch import assemble_batch
 from seedpack_cli.commands.students import note_recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seedpack.assemble import AssemblyReport
+    from seedpack.audits import AuditReport
     from seedpack.seed.contents import Contents
 
 
@@ -62,6 +65,13 @@ def assemble(
     robust: tuning.Robust = False,
     factory: tuning.Factory = None,
     report_path: tuning.Report = None,
+    audit: auditing.Audits = None,
+    defend: auditing.Defend = False,
+    reference: auditing.Reference = None,
+    shift: auditing.Shifts = None,
+    cache: auditing.Cache = None,
+    jobs: auditing.Jobs = None,
+    report_key: auditing.ReportKey = None,
 ) -> None:
     """Verify SEED and rebuild the model from it; a delta seed needs its --base.
 
@@ -70,6 +80,7 @@ def assemble(
     OUT is a folder that AutoModel.from_pretrained loads, or a .safetensors file. Nothing is written
     unless every signature, digest and shape is as it should be. With --task, OUT is the tuned
     model, and its figures stand beside the control arm: random weights, tuned in the same way.
+    With --audit the exit status is 10 if a gate fails; OUT is there all the same.
     """
     from seedpack.assemble import assemble as assemble_seed  # noqa: PLC0415
     from seedpack.seed.opening import Seed  # noqa: PLC0415
@@ -95,9 +106,22 @@ def assemble(
         original=original,
         robust=robust,
         factory=factory,
-        report=report_path,
+        report=report_path if audit is None else None,
     )
     chosen.check(layers)
+    audits = auditing.read_audit_options(
+        audit,
+        reference=reference,
+        shifts=shift,
+        defend=defend,
+        cache=cache,
+        jobs=jobs,
+        report=report_path,
+        report_key=report_key,
+        has_task=task is not None,
+    )
+    if audits is not None and (layers is not None or len(paths) > 1):
+        raise typer.BadParameter("an audit is of one whole seed")
 
     def open_contents(path: Path) -> Contents:
         return options.open_trusted(path, load_trust, insecure=insecure, now=now)
@@ -109,35 +133,64 @@ def assemble(
         return
     (seed,) = paths
     with open_contents(seed) as contents, options.open_base(base, open_contents) as tensors:
-        bar = output.progress_bar(f"assembling {seed.name}")
 
         def assemble_to(path: Path) -> AssemblyReport:
-            try:
-                return assemble_seed(
-                    contents,
-                    path,
-                    layers=layers,
-                    overwrite=force,
-                    insecure=insecure,
-                    base=tensors,
-                    fill_missing=fill_missing,
-                    progress=bar,
-                )
-            except ValueError as error:
-                raise typer.BadParameter(str(error)) from error
+            return assemble_seed(
+                contents,
+                path,
+                layers=layers,
+                overwrite=force,
+                insecure=insecure,
+                base=tensors,
+                fill_missing=fill_missing,
+                progress=output.progress_bar(f"assembling {seed.name}"),
+            )
 
-        tuned = None
-        if task is None:
-            report = assemble_to(out)
-        else:
-            report, tuned = tuning.tune_seed(contents, out, chosen, assemble_to)
+        outcome = _consume(contents, out, assemble_to, chosen, audits, base)
         if isinstance(contents, Seed) and not no_record:
             trusted[0].record(contents)
     note_recipe(contents.manifest.recipe)
-    _print_notes(report)
+    _print_notes(outcome.assembled)
     row = {
-        "path": str(out),
+        **_row(out, outcome.assembled),
         "verified": not insecure,
+        "fill_seed": fill_missing,
+        "student_of": contents.manifest.recipe.get("teacher_digest"),
+    }
+    state = "NOT verified" if insecure else "verified"
+    text = f"{_line(out, outcome.assembled)} from a {state} seed"
+    more, lines = auditing.describe_outcome(outcome)
+    output.print_data(row | more, "\n".join((text, *lines)))
+    auditing.finish(outcome.audit)
+
+
+def _consume(
+    contents: Contents,
+    out: Path,
+    assemble_to: Callable[[Path], AssemblyReport],
+    learned: tuning.TuningOptions,
+    audits: auditing.AuditOptions | None,
+    base: Path | None,
+) -> tuning.Outcome:
+    """Assemble; tune and audit if so asked."""
+
+    def audit_to(model: Path, final: Path | None) -> AuditReport | None:
+        if audits is None:
+            return None
+        return auditing.audit_model(contents, model, final, audits, learned, base)
+
+    try:
+        if learned.task is not None:
+            return tuning.tune_seed(contents, out, learned, assemble_to, audit=audit_to)
+        assembled = assemble_to(out)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return tuning.Outcome(assembled, audit=audit_to(out, None))
+
+
+def _row(out: Path, report: AssemblyReport) -> dict[str, Any]:
+    return {
+        "path": str(out),
         "layers": report.layers,
         "layers_total": report.layers_total,
         "attachments": report.attachments,
@@ -145,16 +198,11 @@ def assemble(
         "unused": report.unused,
         "lacking": report.lacking,
         "filled": report.filled,
-        "fill_seed": fill_missing,
-        "student_of": contents.manifest.recipe.get("teacher_digest"),
     }
-    share = f"{report.layers} of {report.layers_total} layers"
-    state = "NOT verified" if insecure else "verified"
-    text = f"{out}: {share} assembled from a {state} seed"
-    if tuned is not None:
-        row["tuning"] = tuned.as_dict()
-        text += f", then tuned\n{tuning.describe(tuned)}"
-    output.print_data(row, text)
+
+
+def _line(out: Path, report: AssemblyReport) -> str:
+    return f"{out}: {report.layers} of {report.layers_total} layers assembled"
 
 
 def _print_notes(report: AssemblyReport) -> None:
