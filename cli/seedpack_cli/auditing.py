@@ -5,12 +5,14 @@ options ──AuditOptions──> model assembled, tuned, defended ──audits�
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from seedpack.errors import StoreError
 from seedpack_cli import options, output, tuning
 
 if TYPE_CHECKING:
@@ -151,6 +153,7 @@ def read_audit_options(
     Raises:
         typer.BadParameter: They make no sense together.
         AuditError: AUD-1, an audit that there is not.
+        StoreError: OUT-2, the report's folder is there already.
     """
     if defend and not has_task:
         raise typer.BadParameter("--defend needs data: --task TASK --train DATA --eval DATA")
@@ -160,6 +163,13 @@ def read_audit_options(
         return None
     if report_key is not None and report is None:
         raise typer.BadParameter("--report-key signs the report that goes to --report DIR")
+    if report is not None and os.path.lexists(report):
+        raise StoreError(
+            "already exists",
+            rule="OUT-2",
+            where=str(report),
+            hint="remove it or choose another name",
+        )
     from seedpack.audits import PROFILES, choose_audits  # noqa: PLC0415
 
     words = [word for word in audit.split(",") if word != ALL]
@@ -330,7 +340,7 @@ def describe_outcome(outcome: Outcome) -> tuple[dict[str, Any], list[str]]:
     lines: list[str] = []
     if outcome.tuned is not None:
         row["tuning"] = outcome.tuned.as_dict()
-        lines += ["then tuned", tuning.describe(outcome.tuned)]
+        lines.append(tuning.describe(outcome.tuned))
     if outcome.audit is not None:
         row["audit"] = msgspec.to_builtins(outcome.audit)
         lines.append(describe(outcome.audit))

@@ -106,7 +106,7 @@ def assemble(
         original=original,
         robust=robust,
         factory=factory,
-        report=report_path if audit is None else None,
+        report=_tuning_report(report_path, audit, task),
     )
     chosen.check(layers)
     audits = auditing.read_audit_options(
@@ -158,10 +158,18 @@ def assemble(
         "student_of": contents.manifest.recipe.get("teacher_digest"),
     }
     state = "NOT verified" if insecure else "verified"
-    text = f"{_line(out, outcome.assembled)} from a {state} seed"
+    tuned = "" if outcome.tuned is None else ", then tuned"
+    text = f"{_line(out, outcome.assembled)} from a {state} seed{tuned}"
     more, lines = auditing.describe_outcome(outcome)
     output.print_data(row | more, "\n".join((text, *lines)))
     auditing.finish(outcome.audit)
+
+
+def _tuning_report(path: Path | None, audit: str | None, task: str | None) -> Path | None:
+    """Return where the figures of a tuning go: to a file, or into the folder of an audit."""
+    if path is None or audit is None:
+        return path
+    return None if task is None else path / "tuning.json"
 
 
 def _consume(
