@@ -119,7 +119,7 @@ def test_a_defect_is_told_in_one_line_unless_verbose(monkeypatch, capsys, verbos
     def broken():
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(app, "make_app", lambda _: lambda **_: broken())
+    monkeypatch.setattr(app, "make_app", lambda _: lambda *_, **__: broken())
     monkeypatch.setattr(output.settings, "verbose", verbose)
     with pytest.raises(SystemExit) as caught:
         app.main()
