@@ -48,6 +48,9 @@ _COMMANDS: Final = {
     "assemble": _Command("assembling", "assemble", "Verify a seed and rebuild the model."),
     "audit": _Command("audit", "audit", "Judge what a seed's model keeps, and what it may hide."),
     "repair": _Command("restoration", "repair", "Restore damaged chunks from parity."),
+    "salvage": _Command(
+        "salvaging", "salvage", "Rebuild what is left of a seed that repair cannot restore."
+    ),
     "split": _Command("partition", "split", "Write a part of a seed that verifies by itself."),
     "merge": _Command("partition", "merge", "Put parts of one seed together."),
     "trust": _Command("trust", "app"),

@@ -146,14 +146,15 @@ def open_trusted(
     *,
     insecure: bool,
     now: int | None = None,
+    damaged: bool = False,
 ) -> Contents:
     """Open ``path`` as a verified seed, or, only where the user insists, as an unverified one."""
     from seedpack.seed.opening import open_seed, open_unverified  # noqa: PLC0415
 
     if insecure:
         output.print_warning(f"{path}: nobody vouches for this seed; you asked not to verify it")
-        return open_unverified(path)
-    return open_seed(path, store=trust().store, now=now)
+        return open_unverified(path, damaged=damaged)
+    return open_seed(path, store=trust().store, now=now, damaged=damaged)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from seedpack.frameworks.safetensors_files import CODES, LENGTH_NBYTES, METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import BinaryIO
 
     from seedpack.frameworks.sources import NamedTensor, TensorInfo
@@ -24,7 +24,10 @@ _FORMAT: Final = {"format": "pt"}  # transformers refuses files that do not say 
 
 
 def write_safetensors(
-    file: BinaryIO, infos: Sequence[TensorInfo], tensors: Iterable[NamedTensor]
+    file: BinaryIO,
+    infos: Sequence[TensorInfo],
+    tensors: Iterable[NamedTensor],
+    notes: Mapping[str, str] | None = None,
 ) -> int:
     """Write all tensors of ``infos``; return the size of the file.
 
@@ -32,6 +35,7 @@ def write_safetensors(
         file: Empty and seekable.
         infos: All that will be written, names unique.
         tensors: The same tensors, each once, in any order.
+        notes: What else the header's metadata say.
 
     Raises:
         ValueError: ``tensors`` are not those of ``infos`` (programming error).
@@ -44,7 +48,7 @@ def write_safetensors(
     for info in ordered:
         offsets[info.name] = end
         end += info.nbytes
-    head = _header(ordered, offsets)
+    head = _header(ordered, offsets, notes or {})
     file.write(head)
     expected = {info.name: info for info in infos}
     for tensor in tensors:
@@ -58,8 +62,10 @@ def write_safetensors(
     return len(head) + end
 
 
-def _header(ordered: Sequence[TensorInfo], offsets: dict[str, int]) -> bytes:
-    header: dict[str, object] = {METADATA: _FORMAT}
+def _header(
+    ordered: Sequence[TensorInfo], offsets: dict[str, int], notes: Mapping[str, str]
+) -> bytes:
+    header: dict[str, object] = {METADATA: {**_FORMAT, **notes}}
     for info in ordered:
         begin = offsets[info.name]
         header[info.name] = {

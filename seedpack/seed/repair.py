@@ -1,6 +1,7 @@
 """Restore damaged or absent chunks from parity, bit-exactly (spec: PAR-4).
 
     chunks --digest--> intact | lost          the signed digests locate the damage
+    lost, and another with its digest intact --> that one's bytes (COD-SCA-6)
     stripe: k data + m parity --any k intact--> the lost ones --digest again--> output
 
 The output takes its name only when every chunk of the seed is intact.
@@ -19,7 +20,7 @@ from seedpack.parity.reedsolomon import recover_stripe
 from seedpack.seed.parallel import for_each, thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
@@ -54,9 +55,11 @@ def repair_seed(
         StoreError: OUT.
     """
     lost = find_lost_chunks(seed)
-    stripes = _stripes(seed, lost)
+    copies = find_copies(seed, lost)
+    gone = lost - copies.keys()
+    stripes = _stripes(seed, gone)
     for stripe in stripes:
-        _check_recoverable(seed, stripe, lost)
+        _check_recoverable(seed, stripe, gone)
     sizes = [chunk.stored_nbytes for chunk in seed.chunks]
     header = Header(
         seed.header.manifest_bytes,
@@ -72,12 +75,12 @@ def repair_seed(
     with atomic_output(output, overwrite=overwrite) as out:
         out.write(head)
         for done, chunk in enumerate(seed.chunks, 1):
-            if chunk.index not in lost:
-                _put(out, offsets[chunk.index], _read(seed, chunk))
+            if chunk.index not in gone:
+                _put(out, offsets[chunk.index], _read(seed, chunk.index, copies))
             if progress is not None:
                 progress(done, len(seed.chunks))
         for stripe in stripes:
-            for index, restored in _recover(seed, stripe, lost).items():
+            for index, restored in recover_chunks(seed, stripe, gone, copies).items():
                 _put(out, offsets[index], restored)
     return RepairReport(len(seed.chunks), sorted(lost))
 
@@ -102,16 +105,33 @@ def find_lost_chunks(seed: Contents) -> set[int]:
     return lost
 
 
-def _stripes(seed: Contents, lost: set[int]) -> list[Stripe]:
-    """Return the stripes that lost something."""
+def find_copies(seed: Contents, lost: set[int]) -> dict[int, int]:
+    """Return for each lost chunk an intact one with the same digest, where there is one."""
+    intact = {chunk.digest: chunk.index for chunk in seed.chunks if chunk.index not in lost}
+    digests = {index: seed.chunks[index].digest for index in lost}
+    return {index: intact[digest] for index, digest in digests.items() if digest in intact}
+
+
+def damaged_stripes(seed: Contents, lost: set[int]) -> list[Stripe]:
+    """Return the stripes that lost something; none where there is no parity."""
     parity = seed.manifest.parity
     if parity is None:
-        if lost:
-            raise _refusal(seed, min(lost), f"{len(lost)} chunks are lost and there is no parity")
         return []
     stored = [chunk.stored_nbytes for chunk in seed.manifest.data_chunks]
     stripes = stripe_layout(stored, parity.stripe_nchunks, parity.percent)
     return [stripe for stripe in stripes if not lost.isdisjoint(_members(seed, stripe))]
+
+
+def can_recover(seed: Contents, stripe: Stripe, lost: set[int]) -> bool:
+    """Return whether the parity of ``stripe`` restores what it lost."""
+    return len(lost.intersection(_members(seed, stripe))) <= stripe.nparity
+
+
+def _stripes(seed: Contents, lost: set[int]) -> list[Stripe]:
+    """Return the stripes that lost something; refuse a loss that there is no parity for."""
+    if lost and seed.manifest.parity is None:
+        raise _refusal(seed, min(lost), f"{len(lost)} chunks are lost and there is no parity")
+    return damaged_stripes(seed, lost)
 
 
 def _members(seed: Contents, stripe: Stripe) -> list[int]:
@@ -127,10 +147,23 @@ def _check_recoverable(seed: Contents, stripe: Stripe, lost: set[int]) -> None:
         raise _refusal(seed, min(gone), message)
 
 
-def _recover(seed: Contents, stripe: Stripe, lost: set[int]) -> dict[int, bytes]:
+def recover_chunks(
+    seed: Contents, stripe: Stripe, lost: set[int], copies: Mapping[int, int]
+) -> dict[int, bytes]:
+    """Return the lost chunks of one stripe, each with its signed digest.
+
+    Args:
+        seed: As for ``repair_seed``.
+        stripe: One that ``can_recover``.
+        lost: Chunks of which there is no copy either.
+        copies: Of ``find_copies``.
+
+    Raises:
+        IntegrityError: PAR-4, what comes out is not what was signed.
+    """
     members = _members(seed, stripe)
     present = {
-        place: bytes(_read(seed, seed.chunks[index]))
+        place: bytes(_read(seed, index, copies))
         for place, index in enumerate(members)
         if index not in lost
     }
@@ -145,7 +178,8 @@ def _recover(seed: Contents, stripe: Stripe, lost: set[int]) -> dict[int, bytes]
     return restored
 
 
-def _read(seed: Contents, chunk: PlacedChunk) -> memoryview:
+def _read(seed: Contents, index: int, copies: Mapping[int, int]) -> memoryview:
+    chunk = seed.chunks[copies.get(index, index)]
     return seed.read_chunk(chunk, bytearray(chunk.stored_nbytes))
 
 

@@ -136,7 +136,7 @@ def decode_layer(
     decoder = make_decoder(layer, DTYPES[layer.dtype], base)
     for number, chunk in enumerate(chunks):
         _decode_chunk(seed, decoder, number, chunk)
-    return _checked(seed, layer, decoder.finish(), threads=1)
+    return checked_tensor(seed, layer, decoder.finish(), threads=1)
 
 
 def decode_alone(
@@ -177,7 +177,7 @@ def _start_layer(
     def finish() -> np.ndarray:
         for part in parts:
             part.result()
-        return _checked(seed, layer, decoder.finish(), threads=thread_count())
+        return checked_tensor(seed, layer, decoder.finish(), threads=thread_count())
 
     return finish
 
@@ -187,7 +187,7 @@ def _decode_chunk(seed: Contents, decoder: LayerDecoder, number: int, chunk: Pla
     decoder.decode_chunk(number, stored)
 
 
-def _checked(seed: Contents, layer: Layer, flat: np.ndarray, *, threads: int) -> np.ndarray:
+def checked_tensor(seed: Contents, layer: Layer, flat: np.ndarray, *, threads: int) -> np.ndarray:
     """Return ``flat`` in the layer's shape once its digest is the signed one (LAY-8)."""
     algorithm = seed.manifest.digest_algorithm
     actual = tensor_digest(algorithm, DTYPES[layer.dtype], layer.shape, flat, threads=threads)

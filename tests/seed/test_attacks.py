@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 KEY = make_key()
 STORE = trusting(KEY)
-TWINS = [TensorData(name, bytes([fill]) * 128) for name, fill in (("a", 1), ("b", 2), ("c", 3))]
+TWINS = [
+    TensorData(name, bytes([fill]) * 64 + bytes([fill + 16]) * 64)
+    for name, fill in (("a", 1), ("b", 2), ("c", 3))
+]
 
 
 def serve(path: Path, built: BuiltSeed, stored: Sequence[bytes], *, presence: bytes = b"") -> None:
