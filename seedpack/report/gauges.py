@@ -55,8 +55,8 @@ def draw_gauge(gate: Gate) -> str:
         parts.append(f'<circle class="gauge-value" cx="{place(gate.value)}" cy="11" r="4"/>')
     parts.append(f'<path class="gauge-threshold" d="M{bar} 1V21"/>')
     return (
-        f'<svg class="gauge gauge-{gate.status}" viewBox="0 0 {_WIDTH} 22" aria-hidden="true">'
-        f"{''.join(parts)}</svg>"
+        f'<svg class="gauge gauge-{gate.status}" viewBox="0 0 {_WIDTH} 22" '
+        f'preserveAspectRatio="xMinYMid" aria-hidden="true">{"".join(parts)}</svg>'
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from seedpack.report import wording
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 NSTYLES: Final = 6  # series beyond begin again; the markers of their names tell them apart
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 _SIZE_IN: Final = (5.6, 3.2)  # 403 x 230 units of the drawing
+_WIDE_SPAN: Final = 100  # largest place over smallest from which the scale is logarithmic
+_WIDEST_SPAN: Final = 1e9
+_MAX_TICKS: Final = 9
+_LARGEST: Final = 1e30
 _SETTINGS: Final = {
     "axes.axisbelow": True,
     "axes.edgecolor": PAINTS["axis"],
@@ -58,13 +63,17 @@ def plot_curve(curve: Curve, *, prefix: str) -> str:
     matplotlib = import_package("matplotlib")
     figures = import_package("matplotlib.figure")
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that its font lacks, and of empty axes
         figure = figures.Figure(figsize=_SIZE_IN, layout="constrained")
         axes = figure.add_subplot()
         for index, series in enumerate(curve.series):
             _draw(axes, series, index % NSTYLES)
         if curve.chance is not None:
-            axes.axhline(curve.chance, color=PAINTS["chance"], linewidth=1.1, dashes=(1, 2))
+            axes.axhline(
+                _drawable(curve.chance), color=PAINTS["chance"], linewidth=1.1, dashes=(1, 2)
+            )
+        _scale(axes, sorted({_drawable(x) for series in curve.series for x in series.x}))
         axes.set_xlabel(_label(curve.x_label))
         axes.set_ylabel(_label(curve.y_label))
         axes.margins(x=0.03)
@@ -74,14 +83,27 @@ def plot_curve(curve: Curve, *, prefix: str) -> str:
     return neutral_svg(buffer.getvalue().decode(), prefix)
 
 
+def _scale(axes: Any, places: list[float]) -> None:  # noqa: ANN401 -- of matplotlib
+    """Spread places that span orders of magnitude, such as numbers of samples, evenly."""
+    positive = [x for x in places if x > 0]
+    if not positive or places[0] < 0 or positive[-1] < _WIDE_SPAN * positive[0]:
+        return
+    if positive[-1] > _WIDEST_SPAN * positive[0]:
+        return
+    axes.set_xscale("symlog", linthresh=positive[0], linscale=0.6)
+    axes.minorticks_off()
+    if len(places) <= _MAX_TICKS:
+        axes.set_xticks(places, [wording.number(x) for x in places])
+
+
 def _draw(axes: Any, series: Series, index: int) -> None:  # noqa: ANN401 -- of matplotlib
     colour = PAINTS["control" if series.is_control else f"s{index}"]
-    y = [math.nan if value is None else value for value in series.y]
+    x, y = [list(map(_drawable, values)) for values in (series.x, series.y)]
     if series.low and series.high:
-        bounds = [_bound(v) for v in series.low], [_bound(v) for v in series.high]
-        axes.fill_between(series.x, *bounds, color=colour, alpha=0.16, linewidth=0)
+        low, high = map(_drawable, series.low), map(_drawable, series.high)
+        axes.fill_between(x, list(low), list(high), color=colour, alpha=0.16, linewidth=0)
     axes.plot(
-        series.x,
+        x,
         y,
         color=colour,
         linewidth=1.8,
@@ -92,8 +114,13 @@ def _draw(axes: Any, series: Series, index: int) -> None:  # noqa: ANN401 -- of 
     )
 
 
-def _bound(value: float | None) -> float:
-    return math.nan if value is None or math.isinf(value) else value
+def _drawable(value: float | None) -> float:
+    """Return a number that a scale can be computed from; the page's table has the exact one."""
+    if value is None:
+        return math.nan
+    if abs(value) < 1 / _LARGEST:
+        return 0.0
+    return min(max(value, -_LARGEST), _LARGEST)
 
 
 def _label(text: str) -> str:

@@ -31,9 +31,9 @@ ABSENT: Final = "\N{EN DASH}"
 STATUS_WORDS: Final = {Status.PASS: "pass", Status.FAIL: "fail", Status.UNDECIDED: "undecided"}
 SIDES: Final = {"at least": "≥", "at most": "≤"}
 _MINUS: Final = "\N{MINUS SIGN}"
-_THIN_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 _GROUPED_FROM: Final = 10_000  # four digits read well as they are
 _SMALL: Final = 0.001
+_TINY: Final = 1e-6  # nearer to 1 is shown as 1
 _MINUTE_S: Final = 60
 
 CAVEATS: Final = (
@@ -86,16 +86,26 @@ def number(value: float | None) -> str:
     """Return a number with as many digits as help."""
     if value is None:
         return ABSENT
-    if abs(value) == sys.float_info.max or not math.isfinite(value):
-        return "∞" if value > 0 else f"{_MINUS}∞"
-    if float(value).is_integer() and abs(value) < 1e15:  # noqa: PLR2004 -- exact in any reader
+    # a signed report may hold an integer of any length, of which no float can be made
+    value = float(min(max(value, -sys.float_info.max), sys.float_info.max))
+    if 0 < 1 - abs(value) < _TINY:
+        value = math.copysign(1.0, value)
+    if value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 -- exact in any reader
         whole = f"{abs(int(value)):,}" if abs(value) >= _GROUPED_FROM else str(abs(int(value)))
-        text = whole.replace(",", _THIN_SPACE)
+        text = whole
     elif abs(value) < _SMALL or abs(value) >= _GROUPED_FROM:
         text = f"{abs(value):.3g}"
     else:
-        text = f"{abs(value):.{3 if abs(value) < 10 else 1}f}"  # noqa: PLR2004 -- 3 to 4 digits
+        text = f"{abs(value):.{_decimals(abs(value))}f}"
     return (_MINUS if value < 0 else "") + text
+
+
+def _decimals(size: float) -> int:
+    if size >= 10:  # noqa: PLR2004 -- 3 to 5 digits in all
+        return 1
+    # what is just below 1 is not shown as 1: that is what gates on shares are about
+    nines = math.ceil(-math.log10(1 - size)) if 0.99 < size < 1 else 0  # noqa: PLR2004 -- same
+    return max(3, nines)
 
 
 def interval(bounds: Bounds | None) -> str:
@@ -207,6 +217,15 @@ def facts(report: AuditReport) -> Iterator[tuple[str, str]]:
     yield "made", moment(report.created)
     yield "by", f"{report.tool}, report schema {report.schema}"
     yield "first random seed", str(report.random_seed)
+
+
+def numeric_columns(table: Table) -> frozenset[int]:
+    """Return the places of columns that hold numbers only, which are read from the right."""
+    return frozenset(
+        index
+        for index in range(len(table.columns))
+        if table.rows and not any(isinstance(row[index], str) for row in table.rows)
+    )
 
 
 def curve_table(curve: Curve) -> Table:

@@ -341,6 +341,23 @@ def test_a_curve_of_any_shape_is_drawn(series):
     assert "$y$" in page.text
 
 
+EXTREMES = (1.7e308, -1.7e308, 0.0, 5e-324, 1e-30, 1e9)
+
+
+@pytest.mark.parametrize("places", [EXTREMES[:3], EXTREMES[3:], EXTREMES[::2], (0.0, 1.0, 1e9)])
+def test_numbers_of_any_size_are_drawn(places):
+    line = Series(name="s", x=places, y=(*EXTREMES[:2], None), low=places, high=places)
+    gate = msgspec.structs.replace(
+        retention().gates[0], value=places[0], threshold=places[1], interval=(places[2], places[1])
+    )
+    labels = {"x_label": "\u4e2d\u6587 \u0639", "y_label": "y"}
+    curve = Curve(title="t", series=(line,), chance=-1.7e308, **labels)
+    result = msgspec.structs.replace(retention(), curves=(curve,), gates=(gate,))
+    page = Page(render_html(sample_report(results=(result,), status=result.status)))
+    assert page.tags.count("svg") > 3
+    assert "nan" not in " ".join(page.values("d") + page.values("x") + page.values("cx"))
+
+
 def test_a_report_without_anything_is_a_page():
     report = sample_report(results=(), status=Status.UNDECIDED, skipped=())
     assert isinstance(report, AuditReport)
