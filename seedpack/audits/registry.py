@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 # id -> "module:class", in the order of reports.
 AUDITS: Final[dict[str, str]] = {
     "integrity": "seedpack.audits.integrity:Integrity",
+    "retention": "seedpack.audits.retention:Retention",
+    "low-data": "seedpack.audits.lowdata:LowData",
+    "label-noise": "seedpack.audits.labelnoise:LabelNoise",
+    "shift": "seedpack.audits.shift:DomainShift",
+    "quantised": "seedpack.audits.quantised:Quantised",
+    "adversarial": "seedpack.audits.adversarial:Adversarial",
 }
 
 

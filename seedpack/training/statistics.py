@@ -12,17 +12,18 @@ Source:
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from seedpack.training.scores import LOWER_IS_BETTER, reduce_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,6 +38,7 @@ _T: Final = (
 )
 _NRESAMPLES: Final = 2000
 _BLOCK: Final = 50  # resamples at once; bounds the memory
+_KEPT_EXAMPLES: Final = 4096  # draws for more are not kept: 4 times 16 MiB at most
 _PERCENTILES: Final = (2.5, 97.5)
 
 
@@ -116,13 +118,32 @@ def compare(first: Sequence[Score], second: Sequence[Score], *, seed: int = 0) -
     """Return the paired difference of two arms over the same seeds and examples."""
     a, b = _resampled([first, second], seed)
     differences = a - b
-    below = (np.count_nonzero(differences <= 0) + 1) / (len(differences) + 1)
-    above = (np.count_nonzero(differences >= 0) + 1) / (len(differences) + 1)
     return Comparison(
-        mean_value(first) - mean_value(second),
-        _percentiles(differences),
-        float(min(2 * min(below, above), 1.0)),
+        mean_value(first) - mean_value(second), _percentiles(differences), _two_sided(differences)
     )
+
+
+def compare_changes(
+    first: tuple[Sequence[Score], Sequence[Score]],
+    second: tuple[Sequence[Score], Sequence[Score]],
+    *,
+    seed: int = 0,
+) -> Comparison:
+    """Return how much more the first arm changes than the second: (after - before) of each.
+
+    Args:
+        first: Before and after, of the same seeds.
+        second: Same. What is "before" in both has the same examples, and so has "after"; where
+            all four have, the resampling is paired over all of them.
+        seed: Of the resampling.
+    """
+    earlier = _resampled([first[0], second[0]], seed)
+    later = _resampled([first[1], second[1]], seed)
+    excess = (later[0] - earlier[0]) - (later[1] - earlier[1])
+    value = (mean_value(first[1]) - mean_value(first[0])) - (
+        mean_value(second[1]) - mean_value(second[0])
+    )
+    return Comparison(value, _percentiles(excess), _two_sided(excess))
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
@@ -163,6 +184,12 @@ def mean_value(scores: Sequence[Score]) -> float:
     return fmean(score.value for score in scores)
 
 
+def _two_sided(differences: NDArray[np.float64]) -> float:
+    below = (np.count_nonzero(differences <= 0) + 1) / (len(differences) + 1)
+    above = (np.count_nonzero(differences >= 0) + 1) / (len(differences) + 1)
+    return float(min(2 * min(below, above), 1.0))
+
+
 def _percentiles(values: NDArray[np.float64]) -> Interval:
     low, high = np.percentile(values, _PERCENTILES)
     return Interval(float(low), float(high))
@@ -180,13 +207,29 @@ def _resampled(arms: Sequence[Sequence[Score]], seed: int) -> list[NDArray[np.fl
     metric = arms[0][0].metric
     tables = np.asarray([[score.stats for score in arm] for arm in arms])  # (a, s, n, k)
     nseeds, n = tables.shape[1:3]
-    random = np.random.Generator(np.random.PCG64(seed))
+    draw = _kept_draws if n <= _KEPT_EXAMPLES else _draws
     means: list[NDArray[np.float64]] = []
-    for _ in range(_NRESAMPLES // _BLOCK):
-        # How often each example is drawn: a product instead of a copy of the table.
-        weights = random.multinomial(n, np.full(n, 1 / n), size=_BLOCK)  # (b, n)
+    for weights, drawn in draw(n, nseeds, seed):
         sums = np.einsum("bn,asnk->absk", weights, tables, optimize=True)
         values = reduce_stats(metric, sums)  # (a, b, s)
-        drawn = random.integers(nseeds, size=(_BLOCK, nseeds))
         means.append(np.take_along_axis(values, drawn[None], axis=2).mean(axis=2))
     return list(np.concatenate(means, axis=1))
+
+
+def _draws(
+    n: int, nseeds: int, seed: int
+) -> Iterator[tuple[NDArray[np.integer[Any]], NDArray[np.int64]]]:
+    """Yield (b, n), how often each example is drawn, and (b, s), which seeds are."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    for _ in range(_NRESAMPLES // _BLOCK):
+        # How often each example is drawn: a product instead of a copy of the table.
+        weights = random.multinomial(n, np.full(n, 1 / n), size=_BLOCK)
+        yield weights, random.integers(nseeds, size=(_BLOCK, nseeds))
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_draws(
+    n: int, nseeds: int, seed: int
+) -> list[tuple[NDArray[np.integer[Any]], NDArray[np.int64]]]:
+    """Return the same; drawing takes most of the time, and a report asks for it often."""
+    return [(weights.astype(np.int16), drawn) for weights, drawn in _draws(n, nseeds, seed)]
