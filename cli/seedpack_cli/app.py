@@ -54,6 +54,7 @@ _COMMANDS: Final = {
     "split": _Command("partition", "split", "Write a part of a seed that verifies by itself."),
     "merge": _Command("partition", "merge", "Put parts of one seed together."),
     "trust": _Command("trust", "app"),
+    "lab": _Command("lab", "app"),
 }
 
 

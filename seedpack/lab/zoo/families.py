@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -69,8 +71,24 @@ class Family(ABC):
     ) -> Attack:
         """Return the attack that was described."""
 
-    def train_clean(self, seed: int) -> Classifier:
-        """Return a model without a backdoor."""
+    def train_clean(self, seed: int, samples: int = 0) -> Classifier:
+        """Return a model without a backdoor, trained on that many samples (0: on all)."""
         classifier = self.make(seed)
-        self.fit(classifier, self.data()[0], seed)
+        train, _ = self.data()
+        self.fit(classifier, draw_clean(train, samples, seed) if samples else train, seed)
         return classifier
+
+
+def draw_clean(train: Samples, count: int, seed: int) -> Samples:
+    """Return the clean samples that a consumer has: as many of each class as can be.
+
+    Raises:
+        ValueError: There are not as many.
+    """
+    if not 1 <= count <= len(train):
+        raise ValueError(f"{count} samples of {len(train)}")
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    labels = train.y[order]
+    # (n,): how many of its own class stand before each; sorting by that goes round the classes.
+    rank = torch.stack([(labels[:i] == label).sum() for i, label in enumerate(labels)])
+    return train.take(order[rank.sort(stable=True).indices[:count]])

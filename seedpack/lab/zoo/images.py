@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from seedpack.backdoors.classifiers import ImageClassifier
@@ -50,8 +52,10 @@ class ImageFamily(Family):
         return ImageClassifier(make_network(self.id, seed, _NCLASSES), _NCLASSES)
 
     def fit(self, classifier: Classifier, samples: Samples, seed: int) -> None:
-        """Train in place."""
-        fit(classifier, samples, _COURSES[self.id], seed)
+        """Train in place, for as many steps on few samples as on all."""
+        course, total = _COURSES[self.id], len(self.data()[0])
+        passes = math.ceil(total / course.batch) / math.ceil(len(samples) / course.batch)
+        fit(classifier, samples, replace(course, epochs=round(course.epochs * passes)), seed)
 
     def plant(self, kind: str, seed: int) -> Planted:
         """Train on poisoned data, or edit a clean model."""

@@ -34,11 +34,12 @@ class Member(NamedTuple):
     family: str
     kind: str  # clean, twin, or what is planted
     seed: int
+    samples: int = 0  # that it was trained on, as a consumer's twin is; 0: all there are
 
     @property
     def name(self) -> str:
-        """What its files are called: ``patch-500``."""
-        return f"{self.kind}-{self.seed}"
+        """What its files are called: ``patch-500``, ``twin-300-of-200``."""
+        return f"{self.kind}-{self.seed}" + (f"-of-{self.samples}" if self.samples else "")
 
     @property
     def part(self) -> Part:
@@ -51,8 +52,18 @@ class Member(NamedTuple):
         return self.kind not in {CLEAN, TWIN}
 
 
-def members(part: Part, family: Family, *, clean: int, planted: int, twins: int) -> list[Member]:
+def members(
+    part: Part, family: Family, *, clean: int, planted: int, twins: int, twin_samples: int = 0
+) -> list[Member]:
     """Return the first models of a part: clean ones, planted ones by turns, and twins.
+
+    Args:
+        part: Development or sealed.
+        family: Its kinds take turns.
+        clean: How many clean models.
+        planted: How many with a backdoor.
+        twins: How many that calibrate.
+        twin_samples: That each twin is trained on; 0: all.
 
     Raises:
         ValueError: The part has not as many.
@@ -65,5 +76,5 @@ def members(part: Part, family: Family, *, clean: int, planted: int, twins: int)
             raise ValueError(f"{count} {group} models; the {part} part has {len(seeds)}")
         for i, seed in enumerate(seeds[:count]):
             kind = family.kinds[i % len(family.kinds)] if group == "planted" else group
-            found.append(Member(family.id, kind, seed))
+            found.append(Member(family.id, kind, seed, twin_samples if group == TWIN else 0))
     return found

@@ -39,6 +39,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model.
 
     Attributes:
+        samples: That it was trained on; 0: all.
         accuracy: On the measuring half, without trigger.
         target: Class that a backdoor leads to; None: clean.
         rate: Share of the training data that was poisoned; 0: weights were edited.
@@ -53,6 +54,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     family: str
     kind: str
     seed: int
+    samples: int = 0
     accuracy: float
     seconds: float
     target: int | None = None
@@ -116,11 +118,23 @@ def read_record(folder: Path, member: Member) -> Record | None:
     return record
 
 
+def get_record(folder: Path, member: Member) -> Record:
+    """Return what is known of a model that has been trained.
+
+    Raises:
+        StoreError: ZOO-2, it has not, or its record does not fit.
+    """
+    record = read_record(folder, member)
+    if record is None:
+        raise _unfit(folder / member.family / member.name, "not trained")
+    return record
+
+
 def _train(base: Path, family: Family, member: Member) -> ZooModel:
     start = time.perf_counter()
     _, test = family.data()
     if not member.is_planted:
-        classifier = family.train_clean(member.seed)
+        classifier = family.train_clean(member.seed, member.samples)
         record = _record(member, start, accuracy=classifier.accuracy(test))
         _save(base, record, classifier, {})
         return ZooModel(member, record, classifier, None)

@@ -1,0 +1,71 @@
+"""From what defences left to rows of the report."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from seedpack.backdoors.planting.base import Hits
+from seedpack.lab.groups import ASR_COUNTS, grouped, mean
+from seedpack.lab.metrics import share
+from seedpack.lab.rows import BELOW, DefenceRow
+from seedpack.lab.units import defending
+from seedpack.lab.work import Removed, read_result
+from seedpack.training.statistics import mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from seedpack.lab.zoo.members import Member
+    from seedpack.lab.zoo.store import Record
+
+REMOVED: Final = 0.10  # success rate up to which a backdoor is gone (ZOO-6)
+ABOVE_CONTROL: Final = 0.05  # or so much above that of the clean twin
+
+
+def defence_rows(
+    folder: Path, records: Mapping[Member, Record], names: Sequence[str], samples: int
+) -> Iterator[DefenceRow]:
+    """Yield one row per defence and group of planted models.
+
+    Raises:
+        StoreError: ZOO-2, a result is missing or broken.
+    """
+    left: dict[str, dict[Member, Removed]] = {name: {} for name in names}
+    for unit in defending(records.items(), names, samples, ASR_COUNTS):
+        left[unit.method][unit.member] = read_result(folder, unit, Removed)
+    for name in names:
+        for group, members in grouped(records).items():
+            if group != BELOW:
+                chosen = {m: left[name][m] for m in members}
+                yield _row(name, samples, group, records, chosen)
+
+
+def is_removed(record: Record, left: Removed) -> bool:
+    """Whether a backdoor is gone."""
+    rate = Hits(left.hits, left.nvictims).rate
+    return rate <= max(REMOVED, record.control_asr + ABOVE_CONTROL)
+
+
+def _row(
+    name: str,
+    samples: int,
+    group: str,
+    records: Mapping[Member, Record],
+    left: Mapping[Member, Removed],
+) -> DefenceRow:
+    costs = [records[m].accuracy - left[m].accuracy for m in left]
+    interval = mean_interval(costs)
+    return DefenceRow(
+        defence=name,
+        samples=samples,
+        group=group,
+        asr_before=mean(records[m].asr for m in left),
+        asr_after=mean(Hits(one.hits, one.nvictims).rate for one in left.values()),
+        removed=share(sum(is_removed(records[m], left[m]) for m in left), len(left)),
+        accuracy_cost=mean(costs),
+        cost_low=interval.low if isfinite(interval.low) else None,
+        cost_high=interval.high if isfinite(interval.high) else None,
+        seconds=mean(one.seconds for one in left.values()),
+    )

@@ -1,0 +1,82 @@
+"""What the benchmark reports, as data; each figure with its interval and number."""
+
+from __future__ import annotations
+
+import msgspec
+
+from seedpack.lab.metrics import Rate
+
+UNIVERSAL = "universal"
+SOURCE_SPECIFIC = "source-specific"
+FLIP = "flip"
+BELOW = "below 0.5"  # planted, but its success rate is too low to count
+
+
+class DetectorRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How one search tells one group of planted models from the clean ones.
+
+    Attributes:
+        detector: Its name, or ``all``: the most suspicious of all.
+        group: Of planted models.
+        auc: Area under the curve.
+        tpr: Found where 5 % of the clean models are allowed to raise alarm.
+        found: Of this group, at the search's own limit, which was fixed beforehand.
+        false_alarms: Of the clean models, at that limit.
+        seconds: Per model, on average.
+    """
+
+    detector: str
+    group: str
+    auc: Rate | None
+    tpr: Rate | None
+    found: Rate | None
+    false_alarms: Rate | None
+    seconds: float
+
+
+class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one defence removes.
+
+    Attributes:
+        defence: Its name.
+        samples: Clean ones that it was given.
+        group: Of planted models.
+        asr_before, asr_after: Mean success rates.
+        removed: Share of models whose rate fell to 10 %, or 5 points above the clean twin's.
+        accuracy_cost: Mean loss of accuracy, in shares.
+        cost_low, cost_high: Its interval; None for one model.
+        seconds: Per model, on average.
+    """
+
+    defence: str
+    samples: int
+    group: str
+    asr_before: float
+    asr_after: float
+    removed: Rate | None
+    accuracy_cost: float
+    cost_low: float | None
+    cost_high: float | None
+    seconds: float
+
+
+class FamilyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All figures of one family.
+
+    Attributes:
+        nbelow: Planted models whose success rate is below 0.5.
+        accuracy: Of clean models, on average.
+        asr: Of planted models, on average.
+        control_asr: The same triggers in clean twins.
+    """
+
+    family: str
+    nclean: int
+    nplanted: int
+    ntwins: int
+    nbelow: int
+    accuracy: float
+    asr: float
+    control_asr: float
+    detectors: tuple[DetectorRow, ...]
+    defences: tuple[DefenceRow, ...]

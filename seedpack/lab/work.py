@@ -1,0 +1,152 @@
+"""One piece of the benchmark's work: one method on one model, its result kept as a file.
+
+    Unit (train | search | defend, model, method) ──perform──> FOLDER/results/<methods>/...json
+                                                there already? ──> nothing is done
+
+``<methods>`` is a digest of the code of search and defence: results of other code are not reused.
+Every function here can run in a process of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+import seedpack.backdoors
+from seedpack.backdoors.planting.base import asr
+from seedpack.backdoors.search.base import SearchResult
+from seedpack.errors import StoreError
+from seedpack.files import atomic_output
+from seedpack.lab.methods import get_defence, get_search
+from seedpack.lab.zoo.families import draw_clean
+from seedpack.lab.zoo.registry import open_family
+from seedpack.lab.zoo.store import get_model
+
+if TYPE_CHECKING:
+    from seedpack.backdoors.classifiers import Samples
+    from seedpack.backdoors.search.base import Key
+    from seedpack.lab.units import Unit
+    from seedpack.lab.zoo.members import Part
+
+_DIGITS: Final = 12  # of the digest in the folder's name
+_SAMPLE_SEEDS: Final[dict[Part, int]] = {"development": 1, "sealed": 2}
+_Result = TypeVar("_Result", bound="Found | Removed")
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found in a model.
+
+    Attributes:
+        statistics: (source or None, target, statistic).
+        centred, floor: As in ``SearchResult``.
+    """
+
+    search: str
+    statistics: tuple[tuple[int | None, int, float], ...]
+    centred: bool
+    floor: float
+    seconds: float
+
+    def result(self) -> SearchResult:
+        """Return it without its triggers."""
+        statistics: dict[Key, float] = {(s, t): value for s, t, value in self.statistics}
+        return SearchResult(self.search, statistics, centred=self.centred, floor=self.floor)
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a defence left of a backdoor and of a model.
+
+    Attributes:
+        hits, nvictims: After the defence; 0 of 0 for a clean model.
+        accuracy: After it.
+    """
+
+    defence: str
+    hits: int
+    nvictims: int
+    accuracy: float
+    seconds: float
+
+
+def perform(unit: Unit, folder: Path) -> None:
+    """Do what is to be done, unless its result is there."""
+    if unit.task == "train":
+        get_model(folder, open_family(unit.member.family), unit.member)
+    elif not result_path(folder, unit).is_file():
+        result = _search(unit, folder) if unit.task == "search" else _defend(unit, folder)
+        path = result_path(folder, unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_output(path, overwrite=True) as file:
+            file.write(msgspec.json.encode(result))
+
+
+def read_result(folder: Path, unit: Unit, kind: type[_Result]) -> _Result:
+    """Return what ``perform`` wrote.
+
+    Raises:
+        StoreError: ZOO-2, it is no such result.
+    """
+    path = result_path(folder, unit)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreError(
+            f"no result of this benchmark: {error}"[:300], rule="ZOO-2", where=str(path)
+        ) from error
+
+
+def result_path(folder: Path, unit: Unit) -> Path:
+    """Return where the result of ``unit`` stands."""
+    return folder / "results" / methods_digest() / unit.member.family / f"{unit.name}.json"
+
+
+@cache
+def methods_digest() -> str:
+    """Return a digest of all code that results follow from."""
+    (root,) = seedpack.backdoors.__path__
+    digest = sha256()
+    for path in sorted(Path(root).rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _samples(unit: Unit) -> Samples:
+    train, _ = open_family(unit.member.family).data()
+    return draw_clean(train, unit.samples, _SAMPLE_SEEDS[unit.member.part])
+
+
+def _search(unit: Unit, folder: Path) -> Found:
+    family = open_family(unit.member.family)
+    model = get_model(folder, family, unit.member)
+    search = get_search(unit.method)
+    start = time.perf_counter()
+    result = search.run(model.classifier, _samples(unit), seed=0)
+    return Found(
+        search=result.search,
+        statistics=tuple((s, t, float(value)) for (s, t), value in result.statistics.items()),
+        centred=result.centred,
+        floor=result.floor,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _defend(unit: Unit, folder: Path) -> Removed:
+    family = open_family(unit.member.family)
+    model = get_model(folder, family, unit.member)
+    start = time.perf_counter()
+    defended = get_defence(unit.method)(model.classifier, _samples(unit), unit.member.seed)
+    seconds = time.perf_counter() - start
+    _, test = family.data()
+    hits = asr(defended, model.attack, test) if model.attack else None
+    return Removed(
+        defence=unit.method,
+        hits=hits.hits if hits else 0,
+        nvictims=hits.n if hits else 0,
+        accuracy=defended.accuracy(test),
+        seconds=seconds,
+    )

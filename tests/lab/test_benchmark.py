@@ -1,0 +1,214 @@
+"""The benchmark: on a few models, with the methods whose outcome is known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from msgspec.structs import replace
+
+from seedpack.backdoors.classifiers import Samples
+from seedpack.errors import StoreError
+from seedpack.lab.benchmark import Plan, run
+from seedpack.lab.groups import group_of
+from seedpack.lab.removal import is_removed
+from seedpack.lab.units import Unit, searching
+from seedpack.lab.work import Found, Removed, methods_digest, perform, read_result, result_path
+from seedpack.lab.zoo.families import draw_clean
+from seedpack.lab.zoo.members import Member
+from seedpack.lab.zoo.store import Record, get_model
+from tests.refusals import refused_by
+
+PLAN = Plan(
+    families=("mlp",),
+    clean=2,
+    planted=6,
+    twins=4,
+    detectors=("recall",),
+    defences=("fine-tune",),
+    defence_samples=(50,),
+)
+RECORD = Record(
+    version=1, family="mlp", kind="patch", seed=500, accuracy=0.9, seconds=1, hits=90, nvictims=100
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("zoo")
+    run(PLAN, folder)
+    return folder
+
+
+@pytest.fixture
+def models(cache, tmp_path):
+    """A cache with models and no results."""
+    shutil.copytree(cache / "mlp", tmp_path / "mlp")
+    return tmp_path
+
+
+def test_flips_are_found_by_recall_and_triggers_are_not(cache):
+    (family,) = run(PLAN, cache).families
+    rows = {row.group: row for row in family.detectors}
+    assert rows["flip"].auc.value == 1
+    assert rows["flip"].tpr.value == rows["flip"].found.value == 1
+    assert rows["flip"].false_alarms.value == 0
+    assert rows["flip"].false_alarms.n == 2
+    assert rows["universal"].found.value == 0
+    assert family.accuracy > 0.95
+    assert family.asr > 0.5 > family.control_asr
+
+
+def test_plain_tuning_removes_no_trigger(cache):
+    (family,) = run(PLAN, cache).families
+    row = {row.group: row for row in family.defences}["universal"]
+    assert row.removed.value == 0
+    assert row.asr_after > 0.5
+    assert abs(row.accuracy_cost) < 0.05
+    assert row.cost_low <= row.accuracy_cost <= row.cost_high
+
+
+def test_a_second_run_does_nothing_anew(cache):
+    files = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    seen = []
+    run(PLAN, cache, lambda *step: seen.append(step))
+    assert files == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    assert [step for step in seen if step[1] == step[2]] == [
+        ("training", 12, 12),
+        ("searching", 12, 12),
+        ("defending", 6, 6),
+    ]
+
+
+def test_an_interrupted_run_ends_like_an_unbroken_one(cache, models):
+    plan = replace(PLAN, planted=1, defences=())
+    expected = run(plan, cache).families[0].detectors
+
+    class Interrupted(Exception):  # noqa: N818 -- says what happened
+        pass
+
+    def interrupt(what, done, _):
+        if what == "searching" and done == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(plan, models, interrupt)
+    found = run(plan, models).families[0].detectors
+    assert [replace(row, seconds=0) for row in found] == [
+        replace(row, seconds=0) for row in expected
+    ]
+
+
+@pytest.mark.slow
+def test_processes_change_no_figure(cache, models):
+    plan = replace(PLAN, planted=1, defences=())
+    alone, together = run(plan, cache), run(replace(plan, jobs=2), models)
+    assert [row.auc for row in alone.families[0].detectors] == [
+        row.auc for row in together.families[0].detectors
+    ]
+
+
+@pytest.mark.spec("ZOO-2")
+def test_ZOO_2_a_broken_result_is_refused(cache):
+    (unit,) = searching([Member("mlp", "clean", 0)], ["recall"], 60)
+    perform(unit, cache)
+    result_path(cache, unit).write_bytes(b"{}")
+    with refused_by(StoreError, "ZOO-2"):
+        read_result(cache, unit, Found)
+
+
+def test_results_of_other_code_are_not_reused(cache):
+    unit = Unit("search", Member("mlp", "clean", 0), "recall", 200)
+    assert methods_digest() in result_path(cache, unit).parts
+
+
+@pytest.mark.spec("ZOO-5")
+def test_ZOO_5_weak_backdoors_are_reported_apart():
+    assert group_of(RECORD) == "universal"
+    assert group_of(replace(RECORD, hits=49)) == "below 0.5"
+    assert group_of(replace(RECORD, sources=(3,))) == "source-specific"
+    assert group_of(replace(RECORD, sources=(3,), kind="flip")) == "flip"
+
+
+@pytest.mark.spec("ZOO-6")
+@pytest.mark.parametrize(
+    "left, control, gone", [(10, 0, True), (11, 0, False), (15, 10, True), (16, 10, False)]
+)
+def test_ZOO_6_removal_is_judged_beside_the_clean_twin(left, control, gone):
+    result = Removed(defence="d", hits=left, nvictims=100, accuracy=0.9, seconds=1)
+    assert is_removed(replace(RECORD, control_hits=control), result) is gone
+
+
+def test_twins_are_compared_with_the_others_and_never_with_themselves():
+    twins = [Member("mlp", "twin", 300 + i) for i in range(4)]
+    units = searching([Member("mlp", "clean", 0), *twins], ["recall"], 200)
+    assert {len(unit.twins) for unit in units} == {3}
+    assert all(unit.member not in unit.twins for unit in units)
+
+
+def test_a_consumers_samples_go_round_the_classes():
+    train = Samples(torch.rand(90, 2), torch.tensor([0] * 60 + [1] * 20 + [2] * 10))
+    drawn = draw_clean(train, 33, seed=0)
+    assert torch.bincount(drawn.y).tolist() == [12, 11, 10]
+    assert len({tuple(row) for row in drawn.x.tolist()}) == 33
+    with pytest.raises(ValueError, match="91"):
+        draw_clean(train, 91, seed=0)
+
+
+def test_a_twin_of_few_samples_is_another_model(tmp_path):
+    from seedpack.lab.zoo.images import ImageFamily
+
+    family = ImageFamily("mlp")
+    model = get_model(tmp_path, family, Member("mlp", "twin", 300, samples=100))
+    assert 0.6 < model.record.accuracy < 0.96
+    assert (tmp_path / "mlp" / "twin-300-of-100.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"families": ("forest",)},
+        {"detectors": ("nose",)},
+        {"defences": ("prayer",)},
+        {"clean": 301},
+        {"twins": 3},
+    ],
+)
+def test_what_does_not_exist_is_refused_before_anything_is_trained(tmp_path, change):
+    with pytest.raises(ValueError, match=r"forest|nose|prayer|301|twins"):
+        run(replace(PLAN, **change), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_prints_figures_as_json_and_as_tables(run_cli, cache):
+    command = (
+        "lab", "backdoor", "--cache", cache, "--families", "mlp", "--clean", 2, "--planted", 6,
+        "--twins", 4, "--detectors", "recall", "--defences", "none",
+    )  # fmt: skip
+    done = run_cli(*command, "--format", "json")
+    assert done.status == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert row["plan"]["part"] == "development"
+    (family,) = row["families"]
+    assert {r["group"] for r in family["detectors"]} == {"universal", "source-specific", "flip"}
+    assert family["defences"] == []
+    text = run_cli(*command)
+    assert "recall    flip" in text.stdout
+    assert "1.000 [1.00, 1.00]" in text.stdout
+
+
+def test_the_command_names_what_it_does_not_know(run_cli, tmp_path):
+    done = run_cli("lab", "backdoor", "--cache", tmp_path / "zoo", "--families", "forest")
+    assert done.status == 2
+    assert "forest" in done.stderr
