@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import torch
 
     from seedpack.backdoors.classifiers import Classifier, Samples
+
+ANY: Final = "any"  # form of searches that look at answers only
 
 Key = tuple[int | None, int]  # source class (None: every other class), target class
 
@@ -70,7 +72,7 @@ class Search(ABC):
 
     Attributes:
         id: Names it in reports and calibrations.
-        form: Of the inputs it can search: "images" or "texts".
+        form: Of the inputs it can search: "images" or "texts", or ``ANY``.
         limit: z from which on a model is called suspicious; chosen on development models.
         unit: In which norms of its triggers are given.
     """
@@ -81,14 +83,22 @@ class Search(ABC):
     unit: ClassVar[str]
 
     @abstractmethod
-    def run(self, classifier: Classifier, samples: Samples, *, seed: int = 0) -> SearchResult:
+    def run(
+        self,
+        classifier: Classifier,
+        samples: Samples,
+        *,
+        contrast: Sequence[Classifier] = (),
+        seed: int = 0,
+    ) -> SearchResult:
         """Search one model; the same arguments give the same result.
 
         Args:
             classifier: Is not changed.
             samples: Clean, of at least two classes.
+            contrast: Clean twins that a trigger should leave alone; a search may do without.
             seed: Of everything random.
 
         Raises:
-            TrainingError: AUD-BD-2, the samples show fewer than two classes.
+            TrainingError: TRN-8, the samples show fewer than two classes.
         """

@@ -1,0 +1,30 @@
+"""All searches: one line each here, by the form of the inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from seedpack.backdoors.search.base import ANY
+from seedpack.backdoors.search.images import (
+    AddedSearch,
+    MaskSearch,
+    PairAddedSearch,
+    PairMaskSearch,
+)
+from seedpack.backdoors.search.recall import RecallSearch
+
+if TYPE_CHECKING:
+    from seedpack.backdoors.search.base import Search
+
+SEARCHES: Final[tuple[type[Search], ...]] = (
+    MaskSearch,
+    AddedSearch,
+    PairMaskSearch,
+    PairAddedSearch,
+    RecallSearch,
+)
+
+
+def searches_of(form: str) -> tuple[Search, ...]:
+    """Return the searches of ``images`` or ``texts``."""
+    return tuple(search() for search in SEARCHES if search.form in {form, ANY})

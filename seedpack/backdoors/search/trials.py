@@ -1,0 +1,88 @@
+"""What a trigger does to a model, and should not do to its clean twins.
+
+    triggered inputs ──classifier──> turned to the target?       hits
+                     ──one twin, by turns──> turned as well?     the natural share
+    loss = CE(classifier, target) - weight * log(1 - p_twin(target));  share = hits - natural
+
+A change that turns the twins too is a feature of the data, not of this model. Where it is left
+out of account, a planted trigger that is larger than the natural one is never found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from seedpack.backdoors.classifiers import Classifier
+    from seedpack.backdoors.search.plans import Plan
+
+_SURE: Final = 0.9999  # probability beyond which a twin's loss no longer rises
+_MEMORY: Final = 0.6  # of the natural share: one twin at a time is asked
+
+
+class Trial:
+    """One classifier, its twins, and the plan of a search."""
+
+    def __init__(
+        self, classifier: Classifier, contrast: Sequence[Classifier], plan: Plan, weight: float
+    ) -> None:
+        """Start without knowledge of the natural share.
+
+        Args:
+            classifier: In which a trigger is sought.
+            contrast: Clean twins; may be empty.
+            plan: Samples and targets.
+            weight: Of the twins' loss.
+        """
+        self._classifier, self._contrast = classifier, contrast
+        self.plan = plan
+        self._weight = weight
+        self._natural: Tensor | None = None
+        self._turn = 0
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return loss and share of each key.
+
+        Shapes:
+            x: (m, ...), the plan's samples with triggers; both results (k,), the share without
+            gradient.
+        """
+        logits = self._classifier.logits(x)  # (m, classes)
+        loss = functional.cross_entropy(logits, self.plan.target, reduction="none")
+        share = self.plan.mean((logits.argmax(1) == self.plan.target).float())
+        if self._contrast:
+            twin_loss, natural = self._ask_twin(x)
+            loss = loss + self._weight * twin_loss
+            share = share - natural
+        return self.plan.mean(loss), share
+
+    def _ask_twin(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        twin = self._contrast[self._turn % len(self._contrast)]
+        self._turn += 1
+        logits = twin.logits(x)
+        chance = logits.softmax(1).gather(1, self.plan.target[:, None])[:, 0]
+        now = self.plan.mean((logits.argmax(1) == self.plan.target).float())
+        before = now if self._natural is None else self._natural
+        self._natural = torch.lerp(now, before, _MEMORY)
+        return -torch.log1p(-chance.clamp(max=_SURE)), self._natural
+
+
+@contextlib.contextmanager
+def at_rest(classifiers: Sequence[Classifier]) -> Iterator[None]:
+    """Put models into evaluation mode, and back."""
+    modes = [c.module.training for c in classifiers]
+    for c in classifiers:
+        c.module.eval()
+    try:
+        yield
+    finally:
+        for c, mode in zip(classifiers, modes, strict=True):
+            c.module.train(mode)

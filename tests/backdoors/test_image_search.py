@@ -1,0 +1,141 @@
+"""Searches for triggers, on toy models whose backdoor is known."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from seedpack.backdoors.classifiers import ImageClassifier, Samples
+from seedpack.backdoors.search.detector import Detector
+from seedpack.backdoors.search.images import AddedSearch, MaskSearch, PairMaskSearch, off_data
+from seedpack.backdoors.search.plans import plan_pairs, plan_universal
+from seedpack.backdoors.search.recall import RecallSearch, recalls
+from seedpack.backdoors.search.registry import searches_of
+from seedpack.errors import TrainingError
+from tests.backdoors import tiny
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return tiny.draw(1, 40)
+
+
+@pytest.fixture(scope="module")
+def clean_data():
+    return tiny.draw(0)
+
+
+@pytest.fixture(scope="module")
+def planted(clean_data):
+    return tiny.fit(50, tiny.poison(clean_data))
+
+
+@pytest.fixture(scope="module")
+def detector(clean_data, samples):
+    twins = [tiny.fit(seed, clean_data) for seed in range(5)]
+    return Detector.fit(searches_of("images"), twins, samples)
+
+
+def test_a_planted_patch_is_found_with_its_target_and_place(detector, planted, samples):
+    answers = planted.predict(tiny.stamp(samples))
+    assert (answers == tiny.TARGET).float().mean() > 0.9
+    judgement = detector.judge(planted)
+    assert judgement.suspicious
+    by_search = {verdict.search: verdict for verdict in judgement.verdicts}
+    assert by_search["mask"].key == (None, tiny.TARGET)
+    mask = by_search["mask"].trigger.mask[0]
+    assert mask[:2, :2].mean() > 3 * mask.mean()
+
+
+def test_the_clean_twin_of_the_planted_model_is_not_suspicious(detector, clean_data):
+    assert not detector.judge(tiny.fit(50, clean_data)).suspicious
+
+
+def test_a_class_that_was_exchanged_is_found_without_a_trigger(detector, clean_data, samples):
+    labels = torch.where(clean_data.y == 3, 1, clean_data.y)
+    flipped = tiny.fit(51, Samples(clean_data.x, labels))
+    judgement = detector.judge(flipped)
+    recall = next(v for v in judgement.verdicts if v.search == "recall")
+    assert recall.suspicious
+    assert recall.key == (None, 3)
+    by_class = {r.number: r for r in recalls(flipped, samples)}
+    assert by_class[3].interval.high < by_class[0].interval.low
+
+
+def test_the_same_call_gives_the_same_result_and_changes_no_model(planted, samples):
+    planted.module.zero_grad()
+    before = copy.deepcopy(planted.module.state_dict())
+    planted.module.train()
+    first, second = (MaskSearch().run(planted, samples, seed=4) for _ in range(2))
+    assert planted.module.training
+    planted.module.eval()
+    assert first.statistics == second.statistics
+    after = planted.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(p.grad is None for p in planted.module.parameters())
+
+
+def test_relabelling_the_classes_renames_the_keys_and_no_more(clean_data, samples):
+    order = torch.tensor([2, 0, 3, 1])  # new class -> old class
+    new_of_old = order.argsort()
+    model = tiny.fit(3, clean_data)
+    turned = ImageClassifier(copy.deepcopy(model.module), tiny.NCLASSES)
+    head = turned.module[-1]
+    with torch.no_grad():
+        head.weight.copy_(head.weight[order])
+        head.bias.copy_(head.bias[order])
+    relabelled = Samples(samples.x, new_of_old[samples.y])
+    before = RecallSearch().run(model, samples).statistics
+    after = RecallSearch().run(turned, relabelled).statistics
+    assert {(None, int(new_of_old[key[1]])): v for key, v in before.items()} == after
+
+
+def test_what_is_reported_as_a_trigger_works(planted, samples):
+    found = AddedSearch().run(planted, samples).triggers[None, tiny.TARGET]
+    others = samples.take(samples.y != tiny.TARGET)
+    answers = planted.predict(Samples((others.x + found.values).clamp(0, 1), others.y))
+    assert found.share >= AddedSearch.share
+    assert float((answers == tiny.TARGET).float().mean()) == pytest.approx(found.share, abs=0.02)
+
+
+def test_a_trigger_of_one_source_is_found_by_pairs(clean_data, samples):
+    poisoned = tiny.fit(52, tiny.poison(clean_data, source=0))
+    twins = [tiny.fit(seed, clean_data) for seed in range(4)]
+    found = Detector.fit([PairMaskSearch()], twins, samples).judge(poisoned).verdicts[0]
+    assert found.key == (0, tiny.TARGET)
+
+
+def test_vectors_are_searched_as_images_are(clean_data, samples):
+    model = tiny.fit(4, clean_data)
+    flat = Samples(samples.x.flatten(1), samples.y)
+    result = MaskSearch().run(model, flat)
+    assert set(result.statistics) == {(None, target) for target in range(tiny.NCLASSES)}
+    assert result.triggers[None, 0].mask.shape == (36,)
+
+
+def test_directions_of_the_data_are_dear_and_others_cheap(samples):
+    basis = off_data(samples.x)
+    flat = samples.x.flatten(1)
+    spread = (flat - flat.mean(0)).std(0)
+    lengths = basis.norm(dim=1)
+    assert lengths[spread == 0].min() > lengths[spread > 0.2].max()
+
+
+def test_plans_take_each_key_its_own_samples(samples):
+    for plan in (plan_universal(samples.y, 4), plan_pairs(samples.y, 4)):
+        labels = samples.y[plan.rows]
+        for row, (source, target) in enumerate(plan.keys):
+            own = labels[plan.key == row]
+            assert len(own) == plan.counts[row]
+            assert (own == source).all() if source is not None else (own != target).all()
+
+
+def test_samples_of_one_class_are_refused(planted, samples):
+    one = samples.take(samples.y == 0)
+    with pytest.raises(TrainingError) as refusal:
+        MaskSearch().run(planted, one)
+    assert refusal.value.rule == "TRN-8"
+    with pytest.raises(TrainingError):
+        PairMaskSearch().run(planted, samples.take([0, 1]))
