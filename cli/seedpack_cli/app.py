@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "diff": _Command("inspection", "diff", "Show what differs between two seeds."),
     "assemble": _Command("assembling", "assemble", "Verify a seed and rebuild the model."),
     "audit": _Command("audit", "audit", "Judge what a seed's model keeps, and what it may hide."),
+    "report": _Command("report", "report", "Write an audit's report again, and sign it."),
     "repair": _Command("restoration", "repair", "Restore damaged chunks from parity."),
     "salvage": _Command(
         "salvaging", "salvage", "Rebuild what is left of a seed that repair cannot restore."

@@ -133,7 +133,7 @@ class AuditOptions:
     cache: Path | None
     jobs: int | None
     folder: Path | None
-    key: Path | None
+    key: PrivateKey | None
 
 
 def read_audit_options(
@@ -154,6 +154,8 @@ def read_audit_options(
         typer.BadParameter: They make no sense together.
         AuditError: AUD-1, an audit that there is not.
         StoreError: OUT-2, the report's folder is there already.
+        AuditError: RPT-13, the report could not be rendered.
+        KeyFileError: The key cannot be used.
     """
     if defend and not has_task:
         raise typer.BadParameter("--defend needs data: --task TASK --train DATA --eval DATA")
@@ -170,6 +172,10 @@ def read_audit_options(
             where=str(report),
             hint="remove it or choose another name",
         )
+    if report is not None:
+        from seedpack.report import check_packages  # noqa: PLC0415
+
+        check_packages()
     from seedpack.audits import PROFILES, choose_audits  # noqa: PLC0415
 
     words = [word for word in audit.split(",") if word != ALL]
@@ -186,7 +192,7 @@ def read_audit_options(
         cache=cache,
         jobs=jobs,
         folder=report,
-        key=report_key,
+        key=_load_key(report_key),  # before hours of work, not after
     )
 
 
@@ -233,7 +239,7 @@ def audit_model(
     if chosen.folder is not None:
         from seedpack.report import write_report  # noqa: PLC0415
 
-        write_report(report, chosen.folder, key=_load_key(chosen.key))
+        write_report(report, chosen.folder, key=chosen.key)
     return report
 
 

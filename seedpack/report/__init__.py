@@ -8,12 +8,14 @@ Checking a report needs neither jinja2 nor matplotlib; writing one does (extra `
 """
 
 from seedpack.report.document import decode_report, encode_report
+from seedpack.report.packages import check_packages
 from seedpack.report.signing import sign_report
 from seedpack.report.verification import VerifiedReport, verify_report
 from seedpack.report.writing import write_report
 
 __all__ = [
     "VerifiedReport",
+    "check_packages",
     "decode_report",
     "encode_report",
     "sign_report",

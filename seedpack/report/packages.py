@@ -8,6 +8,16 @@ from typing import Any
 from seedpack.errors import AuditError
 
 
+def check_packages() -> None:
+    """Refuse to begin what would end in a report that cannot be rendered.
+
+    Raises:
+        AuditError: RPT-13.
+    """
+    for name in ("jinja2", "matplotlib"):
+        import_package(name)
+
+
 def import_package(name: str) -> Any:  # noqa: ANN401 -- a module
     """Return the module ``name``.
 

@@ -152,7 +152,8 @@ def verdict(report: AuditReport) -> str:
     if report.status is Status.FAIL:
         return f"{counts[Status.FAIL]} of {ngates} failed."
     if report.status is Status.PASS:
-        return f"Each of {ngates} that were declared beforehand passed."
+        passed = counts[Status.PASS]
+        return "The one gate passed." if passed == 1 else f"All {passed} gates passed."
     ngates_open = counts[Status.UNDECIDED]
     nopen = sum(result.status is Status.UNDECIDED for result in report.results)
     return (

@@ -5,27 +5,37 @@ AuditReport --encode, render, sign--> FORMS --atomic_directory--> folder
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from seedpack.files import atomic_directory
+from seedpack.limits import MAX_REPORT_NBYTES
 from seedpack.report.document import decode_report, encode_report
 from seedpack.report.html import render_html
 from seedpack.report.markdown import render_markdown
 from seedpack.report.signing import sign_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from seedpack.audits.results import AuditReport
     from seedpack.crypto.keys import PrivateKey
 
+
+def render_json(report: AuditReport) -> bytes:
+    """Return the report as JSON for people, too, where it stays small enough to be read again."""
+    text = encode_report(report)
+    readable = msgspec.json.format(text, indent=2) + b"\n"
+    return readable if len(readable) <= MAX_REPORT_NBYTES else text
+
+
 SIGNED_NAME: Final = "report.dsse.json"
 # A new form: one module with a renderer, one line here.
 FORMS: Final[dict[str, Callable[[AuditReport], bytes]]] = {
-    "report.json": lambda report: msgspec.json.format(encode_report(report), indent=2) + b"\n",
+    "report.json": render_json,
     "report.md": render_markdown,
     "report.html": render_html,
 }
@@ -49,7 +59,7 @@ def write_report(
         AuditError: RPT-1, RPT-6 or RPT-8, it is no report; RPT-13, a package is absent.
         StoreError: OUT-1 or OUT-2, it cannot be written.
     """
-    keys = () if key is None else key if isinstance(key, list | tuple) else (key,)
+    keys = () if key is None else key if isinstance(key, Sequence) else (key,)
     plain = decode_report(encode_report(report))  # what is rendered is what is signed
     contents = {name: render(plain) for name, render in FORMS.items()}
     if keys:

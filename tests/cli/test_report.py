@@ -117,6 +117,33 @@ def test_a_wrong_report_file_is_refused(run, words, status, said):
     assert said in done.stderr
 
 
+@pytest.mark.spec("RPT-14")
+def test_a_verified_report_is_written_to_be_read(run, write_signed):
+    write_signed(Status.FAIL)
+    words = ("verify", "good.seed", "--report", "r.json", "--render", "read")
+    assert run(*words, "--key", "mallory.pub").status == 4
+    assert not (run.folder / "read").exists()
+    assert run(*words, "--key", "acme.pub").status == 10
+    assert (run.folder / "read" / "report.html").read_text().startswith("<!doctype html>")
+    assert run("verify", "good.seed", "--render", "x", "--key", "acme.pub").status == 2
+
+
+def test_a_report_is_written_again_and_signed_by_several_keys(run, write_signed):
+    write_signed(Status.PASS)
+    assert run(*("verify", "good.seed", "--key", "acme.pub", "--report", "r.json"), "--render", "a")
+    assert not (run.folder / "a" / "report.dsse.json").exists()
+    done = run("report", "a/report.json", "-o", "b", "--key", "acme.key", "--key", "mallory.key")
+    assert (done.status, done.stdout) == (0, "b: pass, 4 files, signed\n"), done.stderr
+    for name in ("report.json", "report.md", "report.html"):
+        assert (run.folder / "a" / name).read_bytes() == (run.folder / "b" / name).read_bytes()
+    signed = ("--report", "b/report.dsse.json")
+    assert run("verify", "good.seed", *BOTH, *signed).status == 0
+    assert run("verify", "good.seed", "--key", "acme.pub", *signed).status == 0
+    assert "not signed" in run("report", "a/report.json", "-o", "c").stdout
+    assert run("report", "good.seed", "-o", "d").status == 3
+    assert run("report", "a/report.json", "-o", "b").status == 1
+
+
 @pytest.mark.spec("RPT-13")
 def test_verifying_a_report_imports_nothing_that_renders(run, write_signed):
     write_signed(Status.PASS)

@@ -9,13 +9,11 @@ import typer
 
 from seedpack_cli import options, output
 from seedpack_cli.commands.students import note_recipe
+from seedpack_cli.reports import conclude_report
 
 if TYPE_CHECKING:
-    from seedpack.report.verification import VerifiedReport
     from seedpack.seed.opening import Seed
     from seedpack.seed.verify import VerifyReport
-
-_GATE_FAILED = 10
 
 
 def verify(
@@ -39,6 +37,14 @@ def verify(
             "it, about this very seed.",
         ),
     ] = None,
+    render: Annotated[
+        Path | None,
+        typer.Option(
+            "--render",
+            metavar="DIR",
+            help="Write the verified --report there as HTML and Markdown, to be read.",
+        ),
+    ] = None,
     base: options.Base = None,
     now: options.Now = None,
     no_record: options.NoRecord = False,
@@ -56,6 +62,8 @@ def verify(
     del output_format  # read through output.settings
     if report_path is not None and len(seeds) > 1:
         raise typer.BadParameter("a report is about one seed", param_hint="--report")
+    if render is not None and report_path is None:
+        raise typer.BadParameter("which --report?", param_hint="--render")
     trusted = options.Trust(trust, key, threshold)
 
     def open_trusted(path: Path) -> Seed:
@@ -79,47 +87,7 @@ def verify(
             note_recipe(seed.manifest.recipe)
             output.print_data(_row(path, seed, report), _line(path, seed, report))
             if report_path is not None:
-                _verify_report(report_path, seed, trusted, now)
-
-
-def _verify_report(path: Path, seed: Seed, trusted: options.Trust, now: int | None) -> None:
-    """Check the report of a seed that has been verified, and end as it says (RPT-14)."""
-    from seedpack.audits.results import Status  # noqa: PLC0415 -- only where asked for
-    from seedpack.files import read_small_file  # noqa: PLC0415
-    from seedpack.limits import MAX_ENVELOPE_NBYTES  # noqa: PLC0415
-    from seedpack.report.verification import verify_report  # noqa: PLC0415
-
-    text = read_small_file(path, limit=MAX_ENVELOPE_NBYTES, rule="RPT-2")
-    verified = verify_report(text, seed, store=trusted.store, now=now, where=str(path))
-    output.print_data(*_describe_report(path, verified))
-    if verified.report.status is Status.UNDECIDED:
-        output.print_warning(f"{path}: the audit is undecided, which is not pass")
-    if verified.report.status is Status.FAIL:
-        raise typer.Exit(_GATE_FAILED)
-
-
-def _describe_report(path: Path, verified: VerifiedReport) -> tuple[dict[str, Any], str]:
-    from seedpack.report.wording import count_gates, moment, verdict  # noqa: PLC0415
-
-    report, principals = verified.report, verified.vouching.principals
-    row = {
-        "result": "report verified",
-        "path": str(path),
-        "seed_id": report.subject.seed_id,
-        "status": report.status.value,
-        "gates": {status.value: count for status, count in count_gates(report).items()},
-        "skipped": [name for name, _ in report.skipped],
-        "profile": report.profile,
-        "created": report.created,
-        "principals": list(principals),
-    }
-    names = ", ".join(output.shorten_key(name) for name in principals)
-    said = f"{report.status.value.upper()}. {verdict(report)}"
-    line = (
-        f"{path}: report of this seed, signed by {names}, "
-        f"profile {report.profile}, made {moment(report.created)}: {said}"
-    )
-    return row, line
+                conclude_report(report_path, seed, trusted, render, now=now)
 
 
 def _row(path: Path, seed: Seed, report: VerifyReport) -> dict[str, Any]:
