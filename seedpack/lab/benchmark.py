@@ -9,27 +9,27 @@ An interrupted run goes on where it stopped. Figures are of models that nothing 
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from seedpack.backdoors.search.calibration import MIN_TWINS
 from seedpack.lab.detection import detector_rows
 from seedpack.lab.groups import ASR_COUNTS, mean
-from seedpack.lab.methods import DEFENCES, SEARCHES, get_defence, get_search
+from seedpack.lab.methods import defences_for, get_defence, get_search, searches_for
+from seedpack.lab.processes import Work
 from seedpack.lab.removal import defence_rows
 from seedpack.lab.rows import FamilyReport
-from seedpack.lab.units import Unit, defending, searching, training
-from seedpack.lab.work import perform
+from seedpack.lab.units import defending, searching, training
+from seedpack.lab.zoo.images import IMAGE_FAMILIES
 from seedpack.lab.zoo.members import CLEAN, TWIN, Member, Part, members
-from seedpack.lab.zoo.registry import FAMILIES, open_family
 from seedpack.lab.zoo.store import Record, get_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from seedpack.lab.zoo.registry import Zoo
 
     Watch = Callable[[str, int, int], None]
 
@@ -42,20 +42,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         families: Of networks.
         clean, planted, twins: How many models of each family.
         twin_samples: Samples that each twin is trained on; 0: all of the training half.
-        detectors, defences: By name.
+        detectors, defences: By name; None: all that suit a family.
         samples: Clean samples that a detector gets.
         defence_samples: Clean samples that a defence gets, one run for each.
         jobs: Processes.
     """
 
     part: Part = "development"
-    families: tuple[str, ...] = FAMILIES
+    families: tuple[str, ...] = IMAGE_FAMILIES
     clean: int = 40
     planted: int = 54
     twins: int = 10
     twin_samples: int = 0
-    detectors: tuple[str, ...] = tuple(SEARCHES)
-    defences: tuple[str, ...] = tuple(DEFENCES)
+    detectors: tuple[str, ...] | None = None
+    defences: tuple[str, ...] | None = None
     samples: int = 200
     defence_samples: tuple[int, ...] = (200, 50)
     jobs: int = 1
@@ -68,94 +68,97 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     families: tuple[FamilyReport, ...]
 
 
-def run(plan: Plan, folder: Path, progress: Watch | None = None) -> Report:
+def run(plan: Plan, zoo: Zoo, progress: Watch | None = None) -> Report:
     """Run the benchmark, or what is missing of it.
 
     Args:
         plan: What to compare.
-        folder: Cache of models and results.
+        zoo: Where models and results are kept.
         progress: Called with what is done, pieces done and pieces in all.
 
     Raises:
         ValueError: Names or numbers that do not exist.
         StoreError: OUT-1, OUT-2, ZOO-2, the folder cannot be used.
-        TrainingError: TRN-12, a package is missing.
+        TrainingError: TRN-1 to TRN-12, texts cannot be read, or a package is missing.
     """
-    zoo = _zoo(plan)
-    everyone = [member for group in zoo.values() for member in group]
-    _perform(training(everyone), folder, plan.jobs, _told(progress, "training"))
-    records = {member: get_record(folder, member) for member in everyone}
+    _check_names(plan)
+    groups = {name: _members(plan, zoo, name) for name in plan.families}
+    everyone = [member for group in groups.values() for member in group]
+    work = Work(zoo, plan.jobs, progress)
+    work.do("training", training(everyone))
+    records = {member: get_record(zoo.folder, member) for member in everyone}
+    chosen = {name: _choose(plan, zoo, name) for name in groups}
     searches = [
-        unit for group in zoo.values() for unit in searching(group, plan.detectors, plan.samples)
+        unit
+        for name, group in groups.items()
+        for unit in searching(group, chosen[name].detectors, plan.samples)
     ]
-    _perform(searches, folder, plan.jobs, _told(progress, "searching"))
+    work.do("searching", searches)
     defences = [
         unit
         for samples in plan.defence_samples
-        for unit in defending(records.items(), plan.defences, samples, ASR_COUNTS)
+        for name, group in groups.items()
+        for unit in defending(_known(records, group), chosen[name].defences, samples, ASR_COUNTS)
     ]
-    _perform(defences, folder, plan.jobs, _told(progress, "defending"))
-    reports = [
-        _report(plan, folder, name, {member: records[member] for member in group})
-        for name, group in zoo.items()
-    ]
-    return Report(plan=plan, families=tuple(reports))
+    work.do("defending", defences)
+    return Report(
+        plan=plan,
+        families=tuple(
+            _report(plan, zoo.folder, chosen[name], _known(records, group))
+            for name, group in groups.items()
+        ),
+    )
 
 
-def _zoo(plan: Plan) -> dict[str, list[Member]]:
-    """Return the models of each family, once all that was asked for is known to exist."""
-    for name in plan.detectors:
+def _known(records: dict[Member, Record], group: Sequence[Member]) -> dict[Member, Record]:
+    return {member: records[member] for member in group}
+
+
+def _check_names(plan: Plan) -> None:
+    for name in plan.detectors or ():
         get_search(name)
-    for name in plan.defences:
+    for name in plan.defences or ():
         get_defence(name)
-    if plan.detectors and plan.twins <= MIN_TWINS:
+    if plan.detectors != () and plan.twins <= MIN_TWINS:
         raise ValueError(f"{plan.twins} twins; calibration takes more than {MIN_TWINS}")
-    return {
-        name: members(
-            plan.part,
-            open_family(name),
-            clean=plan.clean,
-            planted=plan.planted,
-            twins=plan.twins,
-            twin_samples=plan.twin_samples,
-        )
-        for name in plan.families
-    }
 
 
-def _perform(
-    units: Sequence[Unit], folder: Path, jobs: int, tell: Callable[[int, int], None]
-) -> None:
-    if jobs == 1:
-        for number, unit in enumerate(units, 1):
-            perform(unit, folder)
-            tell(number, len(units))
-        return
-    # Fresh processes: a fork of one that has run torch can hang in its thread pools.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
-        futures = [pool.submit(perform, unit, folder) for unit in units]
-        try:
-            for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
-                future.result()
-                tell(number, len(units))
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _members(plan: Plan, zoo: Zoo, name: str) -> list[Member]:
+    return members(
+        plan.part,
+        zoo.family(name),
+        clean=plan.clean,
+        planted=plan.planted,
+        twins=plan.twins,
+        twin_samples=plan.twin_samples,
+    )
 
 
-def _told(progress: Watch | None, what: str) -> Callable[[int, int], None]:
-    def tell(done: int, total: int) -> None:
-        if progress is not None:
-            progress(what, done, total)
+class _Chosen(NamedTuple):
+    """The methods that suit a family."""
 
-    return tell
+    family: str
+    detectors: tuple[str, ...]
+    defences: tuple[str, ...]
 
 
-def _report(plan: Plan, folder: Path, name: str, records: dict[Member, Record]) -> FamilyReport:
+def _choose(plan: Plan, zoo: Zoo, name: str) -> _Chosen:
+    form = zoo.family(name).form
+    searches, defences = searches_for(form), defences_for(form)
+    return _Chosen(
+        name,
+        tuple(s for s in searches if plan.detectors is None or s in plan.detectors),
+        tuple(d for d in defences if plan.defences is None or d in plan.defences),
+    )
+
+
+def _report(
+    plan: Plan, folder: Path, chosen: _Chosen, records: dict[Member, Record]
+) -> FamilyReport:
     clean = [r for m, r in records.items() if m.kind == CLEAN]
     planted = [r for m, r in records.items() if m.is_planted]
     return FamilyReport(
-        family=name,
+        family=chosen.family,
         nclean=len(clean),
         nplanted=len(planted),
         ntwins=sum(m.kind == TWIN for m in records),
@@ -163,10 +166,10 @@ def _report(plan: Plan, folder: Path, name: str, records: dict[Member, Record]) 
         accuracy=mean(r.accuracy for r in clean),
         asr=mean(r.asr for r in planted),
         control_asr=mean(r.control_asr for r in planted),
-        detectors=tuple(detector_rows(folder, records, plan.detectors, plan.samples)),
+        detectors=tuple(detector_rows(folder, records, chosen.detectors, plan.samples)),
         defences=tuple(
             row
             for samples in plan.defence_samples
-            for row in defence_rows(folder, records, plan.defences, samples)
+            for row in defence_rows(folder, records, chosen.defences, samples)
         ),
     )

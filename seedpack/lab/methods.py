@@ -1,73 +1,53 @@
-"""Searches and defences by name, as the benchmark calls them.
-
-    recall      the share of each class that is missed: finds classes answered as another
-    fine-tune   plain tuning on the clean samples: removes next to nothing, the control arm
-
-Further methods register here: one line each.
-"""
+"""Searches and defences by name, as the benchmark calls them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from seedpack.backdoors.fitting import Course, fit
-from seedpack.backdoors.search.base import Search, SearchResult
+from seedpack.backdoors.search.base import ANY
+from seedpack.backdoors.search.registry import SEARCHES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from seedpack.backdoors.classifiers import Classifier, Samples
-    from seedpack.backdoors.search.base import Key
+    from seedpack.backdoors.search.base import Search
 
-    # A suspect (left alone), clean samples, a random seed -> a defended copy.
-    Defend = Callable[[Classifier, Samples, int], Classifier]
+    # A suspect (left alone), clean samples, clean twins -> a defended copy.
+    Defend = Callable[[Classifier, Samples, Sequence[Classifier]], Classifier]
 
 _T = TypeVar("_T")
 _TUNING: Final = Course(epochs=20, rate=1e-3)
 
 
-class Recall(Search):
-    """Looks for classes that are answered as another."""
+class Method(NamedTuple):
+    """A defence and the forms of inputs that it is for."""
 
-    id: ClassVar[str] = "recall"
-    form: ClassVar[str] = "any"
-    limit: ClassVar[float] = 6.0
-    unit: ClassVar[str] = "share"
-
-    def run(
-        self,
-        classifier: Classifier,
-        samples: Samples,
-        *,
-        contrast: Sequence[Classifier] = (),
-        seed: int = 0,
-    ) -> SearchResult:
-        """Return for each class the share of its samples that are missed."""
-        del contrast, seed
-        wrong = (classifier.predict(samples) != samples.y).float()
-        missed: dict[Key, float] = {
-            (None, c): float(wrong[samples.y == c].mean()) if bool((samples.y == c).any()) else 0.0
-            for c in range(classifier.nclasses)
-        }
-        # Of few samples, one that is missed by chance says nothing.
-        return SearchResult(self.id, missed, centred=False, floor=1 / _per_class(samples))
+    defend: Defend
+    forms: frozenset[str]
 
 
-def _per_class(samples: Samples) -> float:
-    return len(samples) / len(torch.unique(samples.y))
-
-
-def fine_tune(classifier: Classifier, samples: Samples, seed: int) -> Classifier:
-    """Return a copy tuned on the clean samples."""
+def _fine_tune(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
+    """Tune on the clean samples: the control arm, which removes next to nothing."""
+    del twins
     tuned = classifier.clone()
-    fit(tuned, samples, _TUNING, seed)
+    fit(tuned, samples, _TUNING, 0)
     return tuned
 
 
-SEARCHES: Final[dict[str, Search]] = {search.id: search for search in (Recall(),)}
-DEFENCES: Final[dict[str, Defend]] = {"fine-tune": fine_tune}
+_SEARCHES: Final[dict[str, Search]] = {kind.id: kind() for kind in SEARCHES}
+_DEFENCES: Final = {"fine-tune": Method(_fine_tune, frozenset({"images", "texts"}))}
+
+
+def searches_for(form: str) -> list[str]:
+    """Return the names of the searches of images or texts."""
+    return [name for name, search in _SEARCHES.items() if search.form in {form, ANY}]
+
+
+def defences_for(form: str) -> list[str]:
+    """Return the names of the defences for images or texts."""
+    return [name for name, method in _DEFENCES.items() if form in method.forms]
 
 
 def get_search(name: str) -> Search:
@@ -76,7 +56,7 @@ def get_search(name: str) -> Search:
     Raises:
         ValueError: There is none of that name.
     """
-    return _get(SEARCHES, name, "detector")
+    return _get(_SEARCHES, name, "detector")
 
 
 def get_defence(name: str) -> Defend:
@@ -85,10 +65,10 @@ def get_defence(name: str) -> Defend:
     Raises:
         ValueError: There is none of that name.
     """
-    return _get(DEFENCES, name, "defence")
+    return _get(_DEFENCES, name, "defence").defend
 
 
-def _get(methods: dict[str, _T], name: str, what: str) -> _T:
+def _get(methods: Mapping[str, _T], name: str, what: str) -> _T:
     if name not in methods:
         raise ValueError(f"no {what} {name[:40]!a}; one of {', '.join(methods)}")
     return methods[name]

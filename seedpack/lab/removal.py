@@ -33,7 +33,7 @@ def defence_rows(
         StoreError: ZOO-2, a result is missing or broken.
     """
     left: dict[str, dict[Member, Removed]] = {name: {} for name in names}
-    for unit in defending(records.items(), names, samples, ASR_COUNTS):
+    for unit in defending(records, names, samples, ASR_COUNTS):
         left[unit.method][unit.member] = read_result(folder, unit, Removed)
     for name in names:
         for group, members in grouped(records).items():

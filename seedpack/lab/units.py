@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from seedpack.lab.zoo.members import TWIN, Member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from seedpack.lab.zoo.store import Record
 
@@ -23,7 +23,7 @@ class Unit(NamedTuple):
         member: The model.
         method: Name of the search or defence.
         samples: Clean ones that the method gets, the same for all models of a part.
-        twins: Clean models that a search may compare with.
+        twins: Clean models that the method may compare with.
     """
 
     task: Literal["train", "search", "defend"]
@@ -66,15 +66,16 @@ def _others(member: Member, twins: tuple[Member, ...]) -> tuple[Member, ...]:
 
 
 def defending(
-    records: Iterable[tuple[Member, Record]],
+    records: Mapping[Member, Record],
     methods: Sequence[str],
     samples: int,
     least: float,
 ) -> list[Unit]:
     """Return one unit per defence and model whose backdoor succeeds often enough to count."""
+    twins = tuple(member for member in records if member.kind == TWIN)
     return [
-        Unit("defend", member, method, samples)
-        for member, record in records
+        Unit("defend", member, method, samples, twins)
+        for member, record in records.items()
         if member.is_planted and record.asr >= least
         for method in methods
     ]

@@ -18,20 +18,19 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 import seedpack.backdoors
-from seedpack.backdoors.planting.base import asr
+from seedpack.backdoors.planting.base import Hits, asr
 from seedpack.backdoors.search.base import SearchResult
 from seedpack.errors import StoreError
 from seedpack.files import atomic_output
 from seedpack.lab.methods import get_defence, get_search
 from seedpack.lab.zoo.families import draw_clean
-from seedpack.lab.zoo.registry import open_family
-from seedpack.lab.zoo.store import get_model
 
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Samples
     from seedpack.backdoors.search.base import Key
     from seedpack.lab.units import Unit
     from seedpack.lab.zoo.members import Part
+    from seedpack.lab.zoo.registry import Zoo
 
 _DIGITS: Final = 12  # of the digest in the folder's name
 _SAMPLE_SEEDS: Final[dict[Part, int]] = {"development": 1, "sealed": 2}
@@ -73,13 +72,13 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def perform(unit: Unit, folder: Path) -> None:
+def perform(unit: Unit, zoo: Zoo) -> None:
     """Do what is to be done, unless its result is there."""
     if unit.task == "train":
-        get_model(folder, open_family(unit.member.family), unit.member)
-    elif not result_path(folder, unit).is_file():
-        result = _search(unit, folder) if unit.task == "search" else _defend(unit, folder)
-        path = result_path(folder, unit)
+        zoo.model(unit.member)
+    elif not result_path(zoo.folder, unit).is_file():
+        result = _search(unit, zoo) if unit.task == "search" else _defend(unit, zoo)
+        path = result_path(zoo.folder, unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_output(path, overwrite=True) as file:
             file.write(msgspec.json.encode(result))
@@ -115,17 +114,17 @@ def methods_digest() -> str:
     return digest.hexdigest()[:_DIGITS]
 
 
-def _samples(unit: Unit) -> Samples:
-    train, _ = open_family(unit.member.family).data()
+def _samples(unit: Unit, zoo: Zoo) -> Samples:
+    train, _ = zoo.family(unit.member.family).data()
     return draw_clean(train, unit.samples, _SAMPLE_SEEDS[unit.member.part])
 
 
-def _search(unit: Unit, folder: Path) -> Found:
-    family = open_family(unit.member.family)
-    model = get_model(folder, family, unit.member)
+def _search(unit: Unit, zoo: Zoo) -> Found:
+    model, samples = zoo.model(unit.member), _samples(unit, zoo)
+    twins = [zoo.model(twin).classifier for twin in unit.twins]
     search = get_search(unit.method)
     start = time.perf_counter()
-    result = search.run(model.classifier, _samples(unit), seed=0)
+    result = search.run(model.classifier, samples, contrast=twins, seed=0)
     return Found(
         search=result.search,
         statistics=tuple((s, t, float(value)) for (s, t), value in result.statistics.items()),
@@ -135,18 +134,18 @@ def _search(unit: Unit, folder: Path) -> Found:
     )
 
 
-def _defend(unit: Unit, folder: Path) -> Removed:
-    family = open_family(unit.member.family)
-    model = get_model(folder, family, unit.member)
+def _defend(unit: Unit, zoo: Zoo) -> Removed:
+    model, samples = zoo.model(unit.member), _samples(unit, zoo)
+    twins = [zoo.model(twin).classifier for twin in unit.twins]
     start = time.perf_counter()
-    defended = get_defence(unit.method)(model.classifier, _samples(unit), unit.member.seed)
+    defended = get_defence(unit.method)(model.classifier, samples, twins)
     seconds = time.perf_counter() - start
-    _, test = family.data()
-    hits = asr(defended, model.attack, test) if model.attack else None
+    _, test = zoo.family(unit.member.family).data()
+    hits = asr(defended, model.attack, test) if model.attack else Hits(0, 0)
     return Removed(
         defence=unit.method,
-        hits=hits.hits if hits else 0,
-        nvictims=hits.n if hits else 0,
+        hits=hits.hits,
+        nvictims=hits.n,
         accuracy=defended.accuracy(test),
         seconds=seconds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -18,7 +19,9 @@ from seedpack.lab.units import Unit, searching
 from seedpack.lab.work import Found, Removed, methods_digest, perform, read_result, result_path
 from seedpack.lab.zoo.families import draw_clean
 from seedpack.lab.zoo.members import Member
+from seedpack.lab.zoo.registry import Zoo
 from seedpack.lab.zoo.store import Record, get_model
+from seedpack_cli.benchmark import benchmark_text
 from tests.refusals import refused_by
 
 PLAN = Plan(
@@ -47,7 +50,7 @@ def one_thread():
 def cache(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("zoo")
-    run(PLAN, folder)
+    run(PLAN, Zoo(folder))
     return folder
 
 
@@ -59,7 +62,7 @@ def models(cache, tmp_path):
 
 
 def test_flips_are_found_by_recall_and_triggers_are_not(cache):
-    (family,) = run(PLAN, cache).families
+    (family,) = run(PLAN, Zoo(cache)).families
     rows = {row.group: row for row in family.detectors}
     assert rows["flip"].auc.value == 1
     assert rows["flip"].tpr.value == rows["flip"].found.value == 1
@@ -71,7 +74,7 @@ def test_flips_are_found_by_recall_and_triggers_are_not(cache):
 
 
 def test_plain_tuning_removes_no_trigger(cache):
-    (family,) = run(PLAN, cache).families
+    (family,) = run(PLAN, Zoo(cache)).families
     row = {row.group: row for row in family.defences}["universal"]
     assert row.removed.value == 0
     assert row.asr_after > 0.5
@@ -82,7 +85,7 @@ def test_plain_tuning_removes_no_trigger(cache):
 def test_a_second_run_does_nothing_anew(cache):
     files = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
     seen = []
-    run(PLAN, cache, lambda *step: seen.append(step))
+    run(PLAN, Zoo(cache), lambda *step: seen.append(step))
     assert files == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
     assert [step for step in seen if step[1] == step[2]] == [
         ("training", 12, 12),
@@ -93,7 +96,7 @@ def test_a_second_run_does_nothing_anew(cache):
 
 def test_an_interrupted_run_ends_like_an_unbroken_one(cache, models):
     plan = replace(PLAN, planted=1, defences=())
-    expected = run(plan, cache).families[0].detectors
+    expected = run(plan, Zoo(cache)).families[0].detectors
 
     class Interrupted(Exception):  # noqa: N818 -- says what happened
         pass
@@ -103,8 +106,8 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(cache, models):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run(plan, models, interrupt)
-    found = run(plan, models).families[0].detectors
+        run(plan, Zoo(models), interrupt)
+    found = run(plan, Zoo(models)).families[0].detectors
     assert [replace(row, seconds=0) for row in found] == [
         replace(row, seconds=0) for row in expected
     ]
@@ -113,7 +116,7 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(cache, models):
 @pytest.mark.slow
 def test_processes_change_no_figure(cache, models):
     plan = replace(PLAN, planted=1, defences=())
-    alone, together = run(plan, cache), run(replace(plan, jobs=2), models)
+    alone, together = run(plan, Zoo(cache)), run(replace(plan, jobs=2), Zoo(models))
     assert [row.auc for row in alone.families[0].detectors] == [
         row.auc for row in together.families[0].detectors
     ]
@@ -122,7 +125,7 @@ def test_processes_change_no_figure(cache, models):
 @pytest.mark.spec("ZOO-2")
 def test_ZOO_2_a_broken_result_is_refused(cache):
     (unit,) = searching([Member("mlp", "clean", 0)], ["recall"], 60)
-    perform(unit, cache)
+    perform(unit, Zoo(cache))
     result_path(cache, unit).write_bytes(b"{}")
     with refused_by(StoreError, "ZOO-2"):
         read_result(cache, unit, Found)
@@ -187,11 +190,17 @@ def test_a_twin_of_few_samples_is_another_model(tmp_path):
 )
 def test_what_does_not_exist_is_refused_before_anything_is_trained(tmp_path, change):
     with pytest.raises(ValueError, match=r"forest|nose|prayer|301|twins"):
-        run(replace(PLAN, **change), tmp_path)
+        run(replace(PLAN, **change), Zoo(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_prints_figures_as_json_and_as_tables(run_cli, cache):
+def test_tables_show_each_figure_with_its_interval(cache):
+    text = benchmark_text(run(PLAN, Zoo(cache)))
+    assert re.search(r"recall +flip +1 +1.000 \[1.00, 1.00\]", text)
+    assert re.search(r"fine-tune +50 +universal .* 0.00 \[0.00, 0.\d\d\]", text)
+
+
+def test_the_command_prints_figures_as_json(run_cli, cache):
     command = (
         "lab", "backdoor", "--cache", cache, "--families", "mlp", "--clean", 2, "--planted", 6,
         "--twins", 4, "--detectors", "recall", "--defences", "none",
@@ -203,9 +212,6 @@ def test_the_command_prints_figures_as_json_and_as_tables(run_cli, cache):
     (family,) = row["families"]
     assert {r["group"] for r in family["detectors"]} == {"universal", "source-specific", "flip"}
     assert family["defences"] == []
-    text = run_cli(*command)
-    assert "recall    flip" in text.stdout
-    assert "1.000 [1.00, 1.00]" in text.stdout
 
 
 def test_the_command_names_what_it_does_not_know(run_cli, tmp_path):

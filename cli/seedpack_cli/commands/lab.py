@@ -74,6 +74,7 @@ def backdoor(
     costs, with 95 % intervals. Needs the extra: pip install "seedpack[demo]".
     """
     from seedpack.lab.benchmark import Plan, run  # noqa: PLC0415 -- torch
+    from seedpack.lab.zoo.registry import Zoo  # noqa: PLC0415 -- torch
 
     del output_format  # read through output.settings
     asked: dict[str, Any] = {
@@ -99,7 +100,7 @@ def backdoor(
             bar(done, total)
 
     try:
-        report = run(plan, cache, show)
+        report = run(plan, Zoo(cache), show)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     output.print_data(benchmark_row(report), benchmark_text(report))

@@ -71,6 +71,11 @@ class Family(ABC):
     ) -> Attack:
         """Return the attack that was described."""
 
+    @property
+    def form(self) -> str:
+        """What its classifiers read: "images" or "texts"."""
+        return "images" if self.data()[0].mask is None else "texts"
+
     def train_clean(self, seed: int, samples: int = 0) -> Classifier:
         """Return a model without a backdoor, trained on that many samples (0: on all)."""
         classifier = self.make(seed)

@@ -1,25 +1,56 @@
-"""The families by name."""
+"""The families by name, and where their models are.
+
+Zoo (cache folder) ──family(name)──> Family ──model(member)──> ZooModel
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from seedpack.lab.zoo.images import IMAGE_FAMILIES, ImageFamily
+from seedpack.lab.zoo.store import get_model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seedpack.lab.zoo.families import Family
+    from seedpack.lab.zoo.members import Member
+    from seedpack.lab.zoo.store import ZooModel
 
 FAMILIES: Final = IMAGE_FAMILIES
 
 
-@cache
-def open_family(name: str) -> Family:
-    """Return a family.
+@dataclass(frozen=True)
+class Zoo:
+    """Where everything is.
 
-    Raises:
-        ValueError: There is none of that name.
+    Attributes:
+        folder: Models and results.
     """
-    if name not in IMAGE_FAMILIES:
+
+    folder: Path
+
+    def family(self, name: str) -> Family:
+        """Return a family.
+
+        Raises:
+            ValueError: There is none of that name, or its data are not there.
+        """
+        return _family(name)
+
+    def model(self, member: Member) -> ZooModel:
+        """Return a model, trained now if need be.
+
+        Raises:
+            StoreError: OUT-1, OUT-2, ZOO-2, the folder cannot be used.
+        """
+        return get_model(self.folder, self.family(member.family), member)
+
+
+@cache
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
         raise ValueError(f"no family {name[:40]!a}; one of {', '.join(FAMILIES)}")
     return ImageFamily(name)
