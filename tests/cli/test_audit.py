@@ -55,12 +55,14 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 @pytest.mark.slow
 def test_a_sound_seed_is_audited_and_the_report_is_bound_to_it(shell: Shell) -> None:
-    words = ("--audit", "quick,integrity", "--report", "report")
+    words = ("--audit", "quick,integrity,retention", "--report", "report")
     done = shell(*AUDIT, *DATA, *words, "--report-key", "acme.key", "--jobs", "2")
     assert done.status == 0, done.stderr
     assert done.stdout.startswith("audit (quick): ")
+    assert "retention" in done.stdout
+    assert "chance 0.100" in done.stdout
     report = json.loads((shell.folder / "report" / "report.json").read_text())
-    assert [result["audit"] for result in report["results"]] == ["integrity"]
+    assert [result["audit"] for result in report["results"]] == ["integrity", "retention"]
     checked = shell(
         "verify", "net.seed", "--key", "acme.pub", "--report", "report/report.dsse.json"
     )
@@ -74,11 +76,30 @@ def test_a_sound_seed_is_audited_and_the_report_is_bound_to_it(shell: Shell) -> 
     assert found == report["results"], "a finished audit is taken from the cache"
 
 
+@pytest.mark.slow
+def test_a_seed_that_keeps_nothing_fails_with_status_10_and_a_tuned_model_is_still_written(
+    shell: Shell,
+) -> None:
+    words = ("assemble", "nothing.seed", "-o", "tuned.safetensors", "--key", "acme.pub", *DATA)
+    done = shell(*words, "--samples", "100", "--audit", "quick,retention", "--jobs", "1")
+    assert done.status == 10, done.stdout + done.stderr
+    assert "FAIL" in done.stdout
+    assert "warning: audit retention: fail" in done.stderr
+    assert (shell.folder / "tuned.safetensors").exists()
+
+
+def test_without_data_what_needs_them_is_named_and_nothing_passes(shell: Shell) -> None:
+    done = shell(*AUDIT, "--audit", "quick,retention")
+    assert done.status == 0, done.stderr
+    assert "audit (quick): UNDECIDED" in done.stdout
+    assert "not run: retention: it needs data" in done.stdout
+
+
 def test_an_unknown_audit_is_refused_before_anything_is_done(shell: Shell) -> None:
     done = shell(*AUDIT, "--audit", "nonsense")
     assert done.status == 1
     assert "AUD-1" in done.stderr
-    assert "integrity" in done.stderr
+    assert "retention" in done.stderr
 
 
 def test_an_untrusted_seed_is_not_audited(shell: Shell) -> None:
