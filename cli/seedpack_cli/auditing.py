@@ -274,6 +274,7 @@ def _spec(
         final=str(final or ""),
         seed=str(contents.file.path),
         seed_id=contents.id,
+        store=_store_text(contents),
         base=str(base or ""),
         task=learned.task or "",
         train=learned.train or "",
@@ -287,6 +288,14 @@ def _spec(
         robust=learned.robust,
         random_seed=learned.seed,
     )
+
+
+def _store_text(contents: Contents) -> str:
+    """Return the trust store that vouched for the seed, for an audit in another process."""
+    from seedpack.seed.opening import Seed  # noqa: PLC0415
+    from seedpack.trust.store import encode_trust_store  # noqa: PLC0415
+
+    return encode_trust_store(contents.store).decode() if isinstance(contents, Seed) else ""
 
 
 def _subject(contents: Contents, spec: Spec, chosen: AuditOptions) -> Subject:

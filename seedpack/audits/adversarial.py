@@ -57,6 +57,7 @@ class _Marks(NamedTuple):
     noisy: list[Score]
 
 
+_TWIN: Final = "clean twin"
 _MARGIN: Final = 0.1  # AUD-ADV-2: points of accuracy beyond the drop of what it is compared with
 _TWIN_MARGIN: Final = 0.2  # AUD-ADV-2: twins learned otherwise, and differ more among themselves
 _PIXELS: Final = {
@@ -88,8 +89,8 @@ class Adversarial(Audit):
         _, split = data_of(context)
         if not split.labels:
             return undecided(self.id, self.title, "the targets are numbers: no class is misled to")
-        effort = _effort(context)
         arms, beside = _arms(context)
+        effort = _effort(context, beside)
         seeds = context.seeds[: effort.nseeds]
         found = {name: _attack_arm(context, name, arm, effort) for name, arm in arms.items()}
         judged = _judge(found, beside) if beside else []
@@ -113,10 +114,13 @@ _NOTHING_BESIDE: Final = (
 )
 
 
-def _effort(context: Context) -> _Effort:
+def _effort(context: Context, beside: str) -> _Effort:
     _, split = data_of(context)
     by_profile = _TEXTS if split.train.form == "texts" else _PIXELS
-    return by_profile.get(context.profile.name, by_profile["standard"])
+    effort = by_profile.get(context.profile.name, by_profile["standard"])
+    if beside == _TWIN and context.profile.name == "quick":
+        return effort._replace(nseeds=1)  # twins learn from all data: most of the time
+    return effort
 
 
 def _arms(context: Context) -> tuple[dict[str, Arm], str]:
@@ -131,7 +135,7 @@ def _arms(context: Context) -> tuple[dict[str, Arm], str]:
             "reference": msgspec.structs.replace(arm, model=spec.reference),
         }, "reference"
     if spec.factory:  # small enough to be trained from nothing
-        return {**arms, "clean twin": Arm(thorough=True)}, "clean twin"
+        return {**arms, _TWIN: Arm(thorough=True)}, _TWIN
     return arms, ""
 
 
@@ -174,7 +178,7 @@ def _judge(
     found: dict[str, dict[float, _Marks]], beside: str
 ) -> list[tuple[Figure, Gate, Finding]]:
     """Compare the drops at each radius; the worst one decides."""
-    margin = _TWIN_MARGIN if beside == "clean twin" else _MARGIN
+    margin = _TWIN_MARGIN if beside == _TWIN else _MARGIN
     excesses = []
     for radius, marks in found["assembled"].items():
         other = found[beside][radius]

@@ -20,8 +20,10 @@ from seedpack.audits.measures import (
     as_control,
     as_original,
     consumer_arm,
+    curve_seeds,
     data_of,
     gate_on,
+    is_small,
     make_difference,
     make_excess,
     make_figure,
@@ -95,26 +97,30 @@ def _score_all(context: Context, labels: tuple[str, ...], shares: list[float]) -
     firm = msgspec.structs.replace(arm, robust=True)
     rows: dict[str, Row] = {
         "plain": {0.0: score_arm(context, arm)},
-        "robust": {0.0: score_arm(context, firm)},
+        "robust": {0.0: score_arm(context, firm, seeds=curve_seeds(context))},
     }
     for done, share in enumerate(shares):
         context.progress(done, len(shares) + 1, f"{_percent(share)} wrong labels")
-        rows["plain"][share] = _score_noisy(context, arm, labels, share)
-        rows["robust"][share] = _score_noisy(context, firm, labels, share)
+        seeds = context.seeds if share == _JUDGED_SHARE else curve_seeds(context)
+        rows["plain"][share] = _score_noisy(context, arm, labels, share, seeds)
+        rows["robust"][share] = _score_noisy(context, firm, labels, share, seeds)
     context.progress(len(shares), len(shares) + 1, "control arms")
-    share = _JUDGED_SHARE
-    rows[_CONTROL] = {share: _score_noisy(context, as_control(arm), labels, share)}
+    share, seeds = _JUDGED_SHARE, context.seeds
+    control = as_control(arm, thorough=is_small(context))
+    rows[_CONTROL] = {share: _score_noisy(context, control, labels, share, seeds)}
     if context.spec.original:
         rows[_ORIGINAL] = {
             0.0: score_arm(context, as_original(arm, context)),
-            share: _score_noisy(context, as_original(firm, context), labels, share),
+            share: _score_noisy(context, as_original(firm, context), labels, share, seeds),
         }
     return rows
 
 
-def _score_noisy(context: Context, arm: Arm, labels: tuple[str, ...], share: float) -> list[Score]:
+def _score_noisy(
+    context: Context, arm: Arm, labels: tuple[str, ...], share: float, seeds: tuple[int, ...]
+) -> list[Score]:
     noisy = msgspec.structs.replace(arm, altered=f"{_percent(share)} wrong labels")
-    return score_arm(context, noisy, mislabel(labels, share))
+    return score_arm(context, noisy, mislabel(labels, share), seeds=seeds)
 
 
 def mislabel(labels: tuple[str, ...], share: float) -> Callable[[int], Alter]:

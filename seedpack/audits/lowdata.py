@@ -15,8 +15,10 @@ from seedpack.audits.gates import decide
 from seedpack.audits.measures import (
     as_control,
     consumer_arm,
+    curve_seeds,
     data_of,
     gate_on,
+    is_small,
     make_difference,
     make_figure,
     make_series,
@@ -91,12 +93,15 @@ def _sizes(context: Context) -> tuple[list[int], str]:
 def _score_all(
     context: Context, sizes: list[int]
 ) -> tuple[dict[int, list[Score]], dict[int, list[Score]]]:
-    arm = consumer_arm(context)
+    usual = consumer_arm(context)
+    thorough = is_small(context)
     assembled, control = {}, {}
     for done, size in enumerate(sizes):
         context.progress(done, len(sizes), f"{size} samples")
-        assembled[size] = score_arm(context, with_samples(arm, size))
-        control[size] = score_arm(context, as_control(with_samples(arm, size)))
+        seeds = context.seeds if size == usual.samples else curve_seeds(context)
+        arm = with_samples(usual, size)
+        assembled[size] = score_arm(context, arm, seeds=seeds)
+        control[size] = score_arm(context, as_control(arm, thorough=thorough), seeds=seeds)
     return assembled, control
 
 
@@ -228,6 +233,6 @@ def _curves(
 def _searched(sizes: list[int], left_out: str, context: Context) -> str:
     text = (
         f"{', '.join(map(str, sizes)) or 'no'} samples, {len(context.seeds)} seeds each; beside "
-        "random weights of the same architecture, tuned alike"
+        "random weights of the same architecture"
     )
     return f"{text}; {left_out}" if left_out else text

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seedpack.training.scores import Score
 
 RETENTION: Final = "retention"
+_FEW_SEEDS: Final = 2
 
 
 def data_of(context: Context) -> tuple[Arms, Split]:
@@ -67,6 +68,21 @@ def as_control(arm: Arm, *, thorough: bool = False) -> Arm:
     return msgspec.structs.replace(arm, model="", thorough=True, robust=False)
 
 
+def is_small(context: Context) -> bool:
+    """Whether random weights can be trained thoroughly wherever they stand as control.
+
+    Modules of a factory learn a task from nothing in seconds. A transformer takes minutes, and a
+    few hundred samples teach it nothing either way: the audit `retention` shows both.
+    """
+    return bool(context.spec.factory)
+
+
+def curve_seeds(context: Context) -> tuple[int, ...]:
+    """Return the seeds of points that no gate is about: two where each costs minutes."""
+    few = not is_small(context) and context.profile.name != "deep"
+    return context.seeds[:_FEW_SEEDS] if few else context.seeds
+
+
 def as_original(arm: Arm, context: Context) -> Arm:
     """Return the original, tuned alike."""
     return msgspec.structs.replace(arm, model=context.spec.original)
@@ -78,7 +94,11 @@ def with_samples(arm: Arm, count: int) -> Arm:
 
 
 def score_arm(
-    context: Context, arm: Arm, alter: Callable[[int], Alter] | None = None
+    context: Context,
+    arm: Arm,
+    alter: Callable[[int], Alter] | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
 ) -> list[Score]:
     """Return the deciding score of ``arm`` for each seed.
 
@@ -86,6 +106,7 @@ def score_arm(
         context: Whose seeds and arms.
         arm: Its own seed does not matter.
         alter: Makes of a seed what changes the samples; ``arm.altered`` names it.
+        seeds: Fewer than all.
 
     Raises:
         TrainingError: It cannot be tuned, or its loss is no number.
@@ -95,7 +116,7 @@ def score_arm(
         arms.scores(
             msgspec.structs.replace(arm, seed=seed), None if alter is None else alter(seed)
         )[0]
-        for seed in context.seeds
+        for seed in (context.seeds if seeds is None else seeds)
     ]
 
 

@@ -17,8 +17,10 @@ from seedpack.audits.base import Audit
 from seedpack.audits.measures import (
     as_control,
     consumer_arm,
+    curve_seeds,
     data_of,
     gate_on,
+    is_small,
     make_difference,
     make_figure,
     make_series,
@@ -78,7 +80,8 @@ class Quantised(Audit):
             SeedError: It cannot be coded again, or an arm cannot be tuned.
         """
         arm = consumer_arm(context)
-        usual, control = score_arm(context, arm), score_arm(context, as_control(arm))
+        usual = score_arm(context, arm)
+        control = score_arm(context, as_control(arm, thorough=is_small(context)))
         coded = {}
         for done, bits in enumerate(context.profile.bits):
             context.progress(done, len(context.profile.bits), f"{bits} bits")
@@ -103,7 +106,9 @@ def _measure(context: Context, bits: int) -> _Coded:
     model, actual = code_again(context, bits)
     arm = msgspec.structs.replace(consumer_arm(context), model=str(model))
     zero = arms.zero_shot(str(model))
-    return _Coded(model, actual, score_arm(context, arm), None if zero is None else zero[0])
+    seeds = context.seeds if bits in {_BYTE, _JUDGED_BITS} else curve_seeds(context)
+    tuned = score_arm(context, arm, seeds=seeds)
+    return _Coded(model, actual, tuned, None if zero is None else zero[0])
 
 
 def code_again(context: Context, bits: int) -> tuple[Path, float]:
@@ -168,7 +173,7 @@ def _judge(
             f"{_JUDGED_BITS} bits minus random init",
             coded[_JUDGED_BITS].tuned,
             control,
-            note="tuned alike",
+            note="tuned on the same samples",
         )
         judged.append(_judge_gain(gain))
     return judged
@@ -256,5 +261,5 @@ def _searched(context: Context) -> str:
     return (
         f"{named} bits a weight of every matrix, all alike (extraction gives more where it matters "
         f"more); as it is and tuned on {consumer_arm(context).samples} samples, "
-        f"{len(context.seeds)} seeds, beside random weights tuned alike"
+        f"{len(context.seeds)} seeds, beside random weights"
     )

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
 
 from seedpack.audits.base import Audit
 from seedpack.audits.corruptions.sets import generated_shifts, given_shifts
@@ -21,6 +22,7 @@ from seedpack.audits.measures import (
     consumer_arm,
     data_of,
     gate_on,
+    is_small,
     make_difference,
     make_excess,
     make_figure,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from seedpack.audits.results import Figure, Finding, Gate
     from seedpack.training.scores import Score
 
-_MARGIN: Final = 0.05  # AUD-SHI-2: points of the metric beyond the original's own drop
+_MARGIN: Final = 0.05  # AUD-SHI-2: points of the metric
 
 
 class DomainShift(Audit):
@@ -76,7 +78,7 @@ class DomainShift(Audit):
 
 def _arms(context: Context) -> dict[str, Arm]:
     arm = consumer_arm(context)
-    arms = {"assembled": arm, "random init": as_control(arm)}
+    arms = {"assembled": arm, "random init": as_control(arm, thorough=is_small(context))}
     if context.spec.original:
         arms["original"] = as_original(arm, context)
     return arms
@@ -129,12 +131,12 @@ def _judge(
 ) -> list[tuple[Figure, Gate, Finding]]:
     gains = [
         make_difference(
-            f"{shift.name}: assembled minus random init",
-            rows[shift.name]["assembled"],
-            rows[shift.name]["random init"],
-            note="the same tuning, the same data",
+            f"{name}: assembled minus random init",
+            by_arm["assembled"],
+            by_arm["random init"],
+            note="tuned on the same samples, asked the same",
         )
-        for shift in shifts
+        for name, by_arm in _pooled(shifts, rows).items()
     ]
     judged = [_judge_gain(min(gains, key=_low))]
     if "original" not in clean:
@@ -151,17 +153,38 @@ def _judge(
     return [*judged, _judge_excess(min(excesses, key=_low))]
 
 
+def _pooled(
+    shifts: list[Shift], rows: dict[str, dict[str, list[Score]]]
+) -> dict[str, dict[str, list[Score]]]:
+    """Return given sets as they are, and all generated ones as one: they have the same examples.
+
+    Summed by example, so that one that is asked six times counts as one example.
+    """
+    pooled = {s.name: rows[s.name] for s in shifts if s.indices is None}
+    generated = [rows[s.name] for s in shifts if s.indices is not None]
+    if generated:
+        pooled["all corruptions together"] = {
+            arm: [_sum(scores) for scores in zip(*(row[arm] for row in generated), strict=True)]
+            for arm in generated[0]
+        }
+    return pooled
+
+
+def _sum(scores: tuple[Score, ...]) -> Score:
+    return replace(scores[0], stats=np.sum([score.stats for score in scores], axis=0))
+
+
 def _judge_gain(gain: Figure) -> tuple[Figure, Gate, Finding]:
     gate = gate_on(
         gain,
         "shift-above-control",
-        "on every set the seed knows more than random weights that learned from the same samples",
+        "on other data the seed knows more than random weights that learned from the same samples",
         at_least=0.0,
     )
     finding = tell(
         gate,
         gain,
-        bad="On other data the seed is no better than random weights",
+        bad="On other data random weights do better than the seed",
         severity=Severity.MEDIUM,
         hint="tune on samples of those data",
     )
@@ -224,5 +247,5 @@ def _searched(context: Context, shifts: list[Shift]) -> str:
     beside = "the original and random weights" if context.spec.original else "random weights"
     return (
         f"{names}; {len(context.seeds)} seeds; tuned on {consumer_arm(context).samples} samples of "
-        f"the usual data, beside {beside}, tuned alike. The worst set decides."
+        f"the usual data, beside {beside}."
     )

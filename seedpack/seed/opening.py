@@ -45,6 +45,7 @@ class Seed(Contents):
     Attributes:
         facts: What the trust store judged by and remembers.
         vouching: Which principals counted, by which keys.
+        store: Whom the consumer trusts: judges whatever has to be opened again.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Seed(Contents):
         manifest: Manifest,
         chunks: list[PlacedChunk],
         vouching: Vouching,
+        store: TrustStore,
     ) -> None:
         """Take over ``file`` after step 5."""
         super().__init__(file, header, manifest, chunks)
         self.facts = seed_facts(manifest, header.preamble.seed_id)
         self.vouching = vouching
+        self.store = store
 
 
 class UnverifiedContents(Contents):
@@ -96,7 +99,7 @@ def open_seed(
     except BaseException:
         file.close()
         raise
-    return Seed(file, header, manifest, chunks, vouching)
+    return Seed(file, header, manifest, chunks, vouching, store)
 
 
 def open_unverified(
