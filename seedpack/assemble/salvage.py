@@ -7,6 +7,7 @@ Salvage ──tensors──> weights: what is left, the class's initial values w
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from seedpack.container.manifest import Architecture
+    from seedpack.frameworks.factories import Factory
     from seedpack.seed.base import Base
     from seedpack.seed.contents import Contents
 
@@ -78,6 +79,7 @@ def assemble_salvaged(  # noqa: PLR0913 -- each is an option of the command
     base: Base | None = None,
     gain: Gain = Gain.RESPONSE,
     random_seed: int = 0,
+    factory: Factory | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SalvageReport:
     """Write what is left of the model that ``seed`` holds.
@@ -91,6 +93,8 @@ def assemble_salvaged(  # noqa: PLR0913 -- each is an option of the command
         base: What a delta seed refers to.
         gain: What makes up for lost values of matrices.
         random_seed: Of the initial values of layers of which nothing is left.
+        factory: Builds the module whose initial values these are, in a seed without architecture;
+            without it they are 0.
         progress: Called with layers done and layers in all.
 
     Raises:
@@ -112,11 +116,17 @@ def assemble_salvaged(  # noqa: PLR0913 -- each is an option of the command
         raise _refuse_whole(salvage)
     work = _Work(salvage, base, gain, random_seed, progress)
     architecture = seed.manifest.architecture
+    from seedpack.frameworks.initial import drawn_tensors, initial_tensors  # noqa: PLC0415 -- lazy
+    from seedpack.frameworks.transformers_models import check_assembly  # noqa: PLC0415
+
     if output.suffix == ".safetensors" or architecture is None:
+        if factory is not None:
+            work.fill(partial(drawn_tensors, factory))
         with atomic_output(output, overwrite=overwrite) as file:
             work.write(file)
         return work.report(output)
-    work.find_lost_layers(architecture)
+    check_assembly(architecture, work.infos)
+    work.fill(partial(initial_tensors, architecture))
     with atomic_directory(output) as folder:
         (folder / "config.json").write_bytes(architecture.config.encode())
         _write_attachments(folder, work)
@@ -165,12 +175,8 @@ class _Work:
             for layer in salvage.seed.manifest.layers
         ]
 
-    def find_lost_layers(self, architecture: Architecture) -> None:
+    def fill(self, draw: Callable[[list[TensorInfo], int], list[NamedTensor]]) -> None:
         """Draw initial values for layers all of whose chunks are lost (SLV-4)."""
-        from seedpack.frameworks.initial import initial_tensors  # noqa: PLC0415 -- lazy
-        from seedpack.frameworks.transformers_models import check_assembly  # noqa: PLC0415
-
-        check_assembly(architecture, self.infos)
         gone = {
             layer.name
             for layer, chunks in self.salvage.seed.layers()
@@ -178,7 +184,7 @@ class _Work:
         }
         wanted = [info for info in self.infos if info.name in gone]
         if wanted:
-            drawn = initial_tensors(architecture, wanted, self._random_seed)
+            drawn = draw(wanted, self._random_seed)
             self._initial = {tensor.name: tensor for tensor in drawn}
 
     def write(self, file: BinaryIO) -> None:

@@ -24,6 +24,8 @@ AUDITS: Final[dict[str, str]] = {
     "shift": "seedpack.audits.shift:DomainShift",
     "quantised": "seedpack.audits.quantised:Quantised",
     "adversarial": "seedpack.audits.adversarial:Adversarial",
+    "corruption": "seedpack.audits.corruption:Corruption",
+    "partial": "seedpack.audits.partial:Partial",
 }
 
 

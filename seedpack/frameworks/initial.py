@@ -14,9 +14,12 @@ from seedpack.frameworks.torch_files import bytes_of
 from seedpack.frameworks.transformers_models import build_model, map_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
 
     from seedpack.container.manifest import Architecture
+    from seedpack.frameworks.factories import Factory
     from seedpack.frameworks.sources import TensorInfo
 
 
@@ -40,8 +43,33 @@ def initial_tensors(
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = build_model(architecture)
-    state = model.state_dict()
     targets = map_parameters(model, [info.name for info in infos])
+    return _take(model.state_dict(), infos, targets)
+
+
+def drawn_tensors(factory: Factory, infos: Sequence[TensorInfo], seed: int) -> list[NamedTensor]:
+    """Return a tensor for each of ``infos`` as the module that ``factory`` builds draws it.
+
+    Args:
+        factory: From ``load_factory``.
+        infos: Layers to fill, under the names of the module's state dict.
+        seed: Of torch's generator; that of the caller is left as it is.
+
+    Raises:
+        AssemblyError: ASM-7, the module has no such tensor of this shape.
+    """
+    torch = import_torch()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        state = factory().state_dict()
+    names = {i.name: i.name for i in infos if i.name in state and state[i.name].shape == i.shape}
+    return _take(state, infos, names)
+
+
+def _take(
+    state: Mapping[str, Tensor], infos: Sequence[TensorInfo], targets: Mapping[str, str]
+) -> list[NamedTensor]:
+    torch = import_torch()
     found = []
     for info in infos:
         if info.name not in targets:

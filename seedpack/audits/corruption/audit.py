@@ -1,0 +1,121 @@
+"""The audit itself: which layouts, which losses, and what is measured of each.
+
+    seed --1 to 50 % of its chunks, random and in a burst--> restored exactly | salvaged
+    salvaged --> zero-shot, and tuned with few samples --beside--> whole seed, random init
+
+Profile ``deep`` does the same with other layouts of the assembled model, which a publisher could
+have chosen: interleaved, with as much parity as data, with top bits twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from seedpack.audits.base import Audit
+from seedpack.audits.corruption.losses import KINDS, Damager, Loss
+from seedpack.audits.corruption.report import OWN, Baselines, Cell, make_result
+from seedpack.audits.gates import undecided
+from seedpack.errors import ExtractError
+from seedpack.extract import extract
+
+if TYPE_CHECKING:
+    from seedpack.audits.base import Context
+    from seedpack.audits.corruption.losses import Damaged
+    from seedpack.audits.results import AuditResult
+    from seedpack.extract.publication import PublicationOptions
+    from seedpack.training.scores import Score
+
+_ALONE: Final = "the seed without its parity"
+
+
+class Layout(NamedTuple):
+    """One way to store the model, as a seed file."""
+
+    name: str
+    path: Path
+    with_parity: bool
+
+
+class Corruption(Audit):
+    """What is a seed worth when a part of it is lost?"""
+
+    id = "corruption"
+    title = "Lost and damaged chunks"
+    needs = frozenset({"seed", "data"})
+
+    def run(self, context: Context) -> AuditResult:
+        """Destroy, restore, salvage, measure.
+
+        Raises:
+            SeedError: A copy cannot be written or what is left not decoded.
+            TrainingError: Model and data do not fit.
+        """
+        layouts = _layouts(context)
+        damagers = {
+            layout.name: Damager(
+                context, layout.path, f"layout{number}", with_parity=layout.with_parity
+            )
+            for number, layout in enumerate(layouts)
+        }
+        if not damagers[OWN].nchunks:
+            return undecided(self.id, self.title, "the seed has no chunk that could be lost")
+        arms = Baselines(context)
+        cells = []
+        losses = [
+            (name, share, kind)
+            for name in damagers
+            for share in context.profile.shares
+            for kind in KINDS
+        ]
+        for done, (name, share, kind) in enumerate(losses):
+            context.progress(done, len(losses), f"{name}: {100 * share:g} % {kind}")
+            cells.append(_measure(context, damagers[name], name, share, kind, arms))
+        return make_result(self.id, self.title, context, cells, arms, damagers[OWN])
+
+
+def _layouts(context: Context) -> list[Layout]:
+    own = Path(context.spec.seed)
+    context.open_seed().close()  # AUD-5: the very seed
+    with context.open_seed() as contents:
+        has_parity = contents.manifest.parity is not None
+        name = contents.manifest.name
+    layouts = [Layout(OWN, own, with_parity=True)]
+    if has_parity:
+        layouts.append(Layout(_ALONE, own, with_parity=False))
+    if context.profile.name != "deep" or context.spec.base:
+        return layouts
+    others: dict[str, PublicationOptions] = {
+        "interleaved": {"interleave": True},
+        "interleaved, 100 % parity": {"interleave": True, "parity_percent": 100},
+        "top bits twice": {"protect_top_bits": True},
+    }
+    for label, options in others.items():  # AUD-COR-3
+        path = context.scratch / f"other{len(layouts)}.seed"
+        try:
+            extract(Path(context.spec.model), path, name=name, codec="ecq", **options)
+        except ExtractError:
+            continue  # a model that is no model on its own, such as one with a factory's buffers
+        layouts.append(Layout(label, path, with_parity=True))
+    return layouts
+
+
+def _measure(
+    context: Context, damager: Damager, name: str, share: float, kind: str, arms: Baselines
+) -> Cell:
+    damaged: list[Damaged] = []
+    zero_shot: list[Score] = []
+    tuned: list[Score] = []
+    for seed, whole in zip(context.seeds, arms.whole, strict=True):
+        one = damager.damage(Loss(share, kind, seed))
+        damaged.append(one)
+        if one.model is None:
+            tuned.append(whole)
+            zero_shot += [] if arms.zero_shot is None else [arms.zero_shot]
+            continue
+        tuned.append(arms.tuned(str(one.model), seed))
+        if arms.zero_shot is not None:
+            found = arms.arms.zero_shot(str(one.model))
+            zero_shot += [] if found is None else found[:1]
+    complete = len(zero_shot) == len(tuned)
+    return Cell(name, share, kind, damaged, zero_shot if complete else None, tuned)
