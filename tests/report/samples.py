@@ -80,6 +80,15 @@ def integrity():
         status=PASS,
         searched=f"{n} mutations of copies of this file: bit flips, layer swaps, splices with "
         "another seed, signatures by another key, rollback. Each copy was opened and verified.",
+        findings=(
+            Finding(
+                title="Every changed copy was refused",
+                severity=Severity.INFO,
+                confidence=Confidence.HIGH,
+                evidence="10000 of 10000",
+                hint="nothing to do",
+            ),
+        ),
         figures=(
             figure("mutated copies refused", 1.0, n, "share", chance=None, seeds=1),
             figure("unchanged copies accepted", 1.0, 200, "share", chance=None, seeds=1),
