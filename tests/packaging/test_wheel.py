@@ -72,6 +72,12 @@ def test_the_wheel_holds_every_module_of_the_checkout(members):
     assert {name for name in members if name.endswith(".py")} == sources
 
 
+def test_the_wheel_holds_what_the_page_of_a_report_is_made_of(members):
+    folder = "seedpack/report/templates"
+    sources = {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
+    assert sources == {name for name in members if name.startswith(folder)}
+
+
 def test_the_wheel_says_that_it_is_typed_and_under_which_licence(members, metadata):
     assert "seedpack/py.typed" in members
     assert metadata["License-Expression"] == "Apache-2.0"
