@@ -18,19 +18,23 @@ _DEFAULT: Final = 1e-3
 _NITERATIONS: Final = 100
 
 
-def fit_head(fitted: Part, held_out: Part, *, nlabels: int) -> tuple[torch.Tensor, torch.Tensor]:
+def fit_head(
+    fitted: Part, held_out: Part, *, nlabels: int, ridge: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return weight (labels, d) and bias (labels,).
 
     Args:
         fitted: What the head is fitted to.
         held_out: What decides how strong the ridge is; may be empty.
         nlabels: How many classes there are.
+        ridge: Its strength; 0: as the held-out part decides.
 
     Cost:
         O(strengths * iterations * n * d).
     """
     mean = fitted[0].mean(0)
     strengths = _STRENGTHS if len(held_out[0]) else (_DEFAULT,)
+    strengths = (ridge,) if ridge else strengths
     heads = [_fit(fitted[0] - mean, fitted[1], nlabels, strength) for strength in strengths]
     heads = [(weight, bias - weight @ mean) for weight, bias in heads]
     if len(heads) == 1:

@@ -135,7 +135,7 @@ class _Loop:
         if checkpoint is not None and checkpoint.exists():
             state = load_checkpoint(checkpoint, self._adapter.model, self._optimizer, self._seed)
         else:
-            self._adapter.warm_start(items, held_out)
+            self._adapter.warm_start(items, held_out, self._recipe)
             state = Progress(best=self._snapshot())
             if held_out:
                 state.best_merit = self._merit(held_out)

@@ -134,6 +134,17 @@ def test_robust_recipe_takes_smaller_steps_and_stops_earlier():
     assert robust.rate < plain.rate
     assert robust.patience < plain.patience
     assert robust.exponent > 0
+    assert default_recipe(50, robust=True).epochs < default_recipe(50).epochs
+    assert default_recipe(50, epochs=7, robust=True).epochs == 7
+
+
+def test_a_ridge_that_is_given_holds_a_head_back_whatever_the_held_out_part_says():
+    features = torch.randn(60, 8, generator=torch.Generator().manual_seed(0))
+    labels = (features[:, 0] > 0).long()
+    part = (features, labels)
+    loose, _ = fit_head(part, part, nlabels=2)
+    held_back, _ = fit_head(part, part, nlabels=2, ridge=0.1)
+    assert float(held_back.norm()) < float(loose.norm()) / 2
 
 
 def test_head_separates_what_is_separable():

@@ -69,9 +69,9 @@ class Adapter(ABC):
         """Return the weights as a file, where the model is no more than those."""
         raise NotImplementedError
 
-    def warm_start(self, items: Sequence[Item], held_out: Sequence[Item]) -> None:
+    def warm_start(self, items: Sequence[Item], held_out: Sequence[Item], recipe: Recipe) -> None:
         """Give what is new to the model a good start, before training."""
-        del items, held_out
+        del items, held_out, recipe
 
     def length(self, item: Item) -> int:
         """Return by what items are gathered into batches."""

@@ -115,7 +115,7 @@ class TextClassification(Adapter):
         except (SafetensorError, OSError, RuntimeError):
             return  # none, or of another shape: the new head stays
 
-    def warm_start(self, items: Sequence[Item], held_out: Sequence[Item]) -> None:
+    def warm_start(self, items: Sequence[Item], held_out: Sequence[Item], recipe: Recipe) -> None:
         """Fit a new head to the features as they are, before anything below it moves.
 
         Source:
@@ -124,7 +124,8 @@ class TextClassification(Adapter):
         if self._has_own_head or not self.new:
             return
         fitted, held = (self._features(part[:_MAX_FITTED]) for part in (items, held_out))
-        weight, bias = fit_head(fitted, held, nlabels=len(self.split.labels))
+        nlabels = len(self.split.labels)
+        weight, bias = fit_head(fitted, held, nlabels=nlabels, ridge=recipe.ridge)
         head: Any = self.model.classifier
         with torch.no_grad():
             head.weight.copy_(weight)

@@ -1,0 +1,91 @@
+"""The audits on texts: a tiny encoder, from tokens to findings."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from seedpack.audits import Spec, Status
+from seedpack.audits.adversarial import Adversarial
+from seedpack.audits.labelnoise import LabelNoise
+from seedpack.audits.quantised import Quantised
+from seedpack.audits.retention import Retention
+from seedpack.audits.shift import DomainShift
+from tests.audits.worlds import QUICK, run
+from tests.frameworks.models import FAMILIES, build
+from tests.tune.conftest import BAD, GOOD, _is_good, _text, save_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINI = msgspec.structs.replace(QUICK, nseeds=1, nsamples=12, bits=(4,))
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
+    root = tmp_path_factory.mktemp("texts")
+    _, config, settings = FAMILIES["bert"]
+    settings = {**settings, "num_hidden_layers": 2}
+    folder = build(root / "bert", "BertModel", config, **settings)
+    save_tokenizer(folder)
+    for part, count, seed in (("train", 60, 0), ("eval", 110, 1)):
+        rng = random.Random(seed)
+        lines = [_text(rng, rng.choice([GOOD, BAD])) for _ in range(count)]
+        rows = "\n".join(f"{text}\t{int(_is_good(text))}" for text in lines)
+        (root / f"{part}.tsv").write_text(rows + "\n", "utf-8")
+    return Spec(
+        model=str(folder),
+        task="text-classification",
+        train=str(root / "train.tsv"),
+        evaluation=str(root / "eval.tsv"),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("arms")
+
+
+def test_texts_are_corrupted_in_four_ways(spec: Spec, folder: Path) -> None:
+    result = run(DomainShift(), spec, folder, MINI)
+    assert [row[0] for row in result.tables[0].rows] == [
+        "typos",
+        "capitals",
+        "lost words",
+        "cut in half",
+    ]
+
+
+def test_texts_are_attacked_in_their_embeddings(spec: Spec, folder: Path) -> None:
+    alone = run(Adversarial(), spec, folder, MINI)
+    assert alone.status is Status.UNDECIDED
+    assert "--reference" in alone.reason
+    for name in ("original", "reference"):
+        result = run(
+            Adversarial(), msgspec.structs.replace(spec, **{name: spec.model}), folder, MINI
+        )
+        assert result.gates[0].value == 0.0
+        assert name in result.searched
+        attacked, *_ = (f for f in result.figures if "under attack" in f.name)
+        assert attacked.value is not None
+        assert attacked.control is not None
+        assert attacked.value <= attacked.control + 0.05
+
+
+def test_an_encoder_without_a_head_has_no_figures_as_it_is(spec: Spec, folder: Path) -> None:
+    result = run(Retention(), spec, folder, MINI)
+    assert not [figure for figure in result.figures if "zero-shot" in figure.name]
+
+
+def test_an_encoder_is_coded_again_with_its_tokenizer(spec: Spec, folder: Path) -> None:
+    result = run(Quantised(), spec, folder, MINI)
+    assert result.tables[0].rows[0][3] is None
+    assert [gate.name for gate in result.gates] == ["4-bits-above-control"]
+
+
+def test_labels_of_texts_are_made_wrong(spec: Spec, folder: Path) -> None:
+    result = run(LabelNoise(), spec, folder, MINI)
+    assert result.gates[0].name == "noise-above-control"
