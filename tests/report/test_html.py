@@ -358,6 +358,16 @@ def test_numbers_of_any_size_are_drawn(places):
     assert "nan" not in " ".join(page.values("d") + page.values("x") + page.values("cx"))
 
 
+def test_a_gate_that_could_not_be_measured_shows_its_threshold_and_reason():
+    unmeasured = {"value": None, "interval": None, "status": Status.UNDECIDED, "reason": "no data"}
+    gate = msgspec.structs.replace(retention().gates[0], **unmeasured)
+    result = msgspec.structs.replace(retention(), gates=(gate,), status=Status.UNDECIDED)
+    page = Page(render_html(sample_report(results=(result,), status=Status.UNDECIDED)))
+    assert page.values("class").count("gauge-threshold") == 2
+    assert not {"gauge-bar", "gauge-value"} & set(page.values("class"))
+    assert "no data" in page.text
+
+
 def test_a_report_without_anything_is_a_page():
     report = sample_report(results=(), status=Status.UNDECIDED, skipped=())
     assert isinstance(report, AuditReport)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from seedpack.errors import AuditError, StoreError
-from seedpack.report import decode_report, verify_report, write_report
+from seedpack.report import check_packages, decode_report, verify_report, write_report
 from seedpack.report.packages import import_package
 from tests.builders import make_key, trusting
 from tests.conftest import ROOT
@@ -65,6 +65,14 @@ def test_an_absent_package_is_named_with_its_extra():
         import_package("a_package_that_nobody_has")
     assert caught.value.message == "needs the package a_package_that_nobody_has"
     assert "seedpack[report]" in caught.value.hint
+
+
+@pytest.mark.spec("RPT-13")
+def test_packages_are_looked_for_before_the_work(monkeypatch):
+    check_packages()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+    with refused_by(AuditError, "RPT-13"):
+        check_packages()
 
 
 @pytest.mark.spec("RPT-13")
