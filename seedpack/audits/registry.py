@@ -26,6 +26,7 @@ AUDITS: Final[dict[str, str]] = {
     "adversarial": "seedpack.audits.adversarial:Adversarial",
     "corruption": "seedpack.audits.corruption:Corruption",
     "partial": "seedpack.audits.partial:Partial",
+    "backdoor": "seedpack.audits.backdoor:Backdoor",
 }
 
 

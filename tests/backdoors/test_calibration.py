@@ -30,6 +30,7 @@ def clean(seed, nmodels, nkeys=10, shift=1.0):
     return levels + 0.1 * random.normal(size=(nmodels, nkeys))
 
 
+@pytest.mark.spec("AUD-BD-3")
 @given(st.integers(0, 50), st.permutations(range(10)))
 def test_relabelling_the_classes_changes_no_verdict_but_its_key(seed, order):
     values = clean(seed, 6)
@@ -41,6 +42,7 @@ def test_relabelling_the_classes_changes_no_verdict_but_its_key(seed, order):
     assert order[after.key[1]] == before.key[1]
 
 
+@pytest.mark.spec("AUD-BD-3")
 @given(st.integers(0, 50), st.floats(-5, 5), st.floats(0.1, 10))
 def test_neither_unit_nor_level_of_a_statistic_changes_z(seed, level, unit):
     values = clean(seed, 6)
@@ -77,6 +79,7 @@ def test_with_two_keys_the_level_of_the_model_itself_counts():
     assert Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
 
 
+@pytest.mark.spec("AUD-BD-3")
 def test_five_twins_of_ten_classes_raise_few_false_alarms():
     alarms = 0
     for seed in range(400):

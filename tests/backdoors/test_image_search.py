@@ -53,6 +53,7 @@ def test_the_clean_twin_of_the_planted_model_is_not_suspicious(detector, clean_d
     assert not detector.judge(tiny.fit(50, clean_data)).suspicious
 
 
+@pytest.mark.spec("AUD-BD-5")
 def test_a_class_that_was_exchanged_is_found_without_a_trigger(detector, clean_data, samples):
     labels = torch.where(clean_data.y == 3, 1, clean_data.y)
     flipped = tiny.fit(51, Samples(clean_data.x, labels))
@@ -64,6 +65,7 @@ def test_a_class_that_was_exchanged_is_found_without_a_trigger(detector, clean_d
     assert by_class[3].interval.high < by_class[0].interval.low
 
 
+@pytest.mark.spec("AUD-BD-1")
 def test_the_same_call_gives_the_same_result_and_changes_no_model(planted, samples):
     planted.module.zero_grad()
     before = copy.deepcopy(planted.module.state_dict())
@@ -92,6 +94,7 @@ def test_relabelling_the_classes_renames_the_keys_and_no_more(clean_data, sample
     assert {(None, int(new_of_old[key[1]])): v for key, v in before.items()} == after
 
 
+@pytest.mark.spec("AUD-BD-1")
 def test_what_is_reported_as_a_trigger_works(planted, samples):
     found = AddedSearch().run(planted, samples).triggers[None, tiny.TARGET]
     others = samples.take(samples.y != tiny.TARGET)

@@ -1,8 +1,8 @@
-"""How unusual a statistic is among clean twins (spec: AUD-BD-4).
+"""How unusual a statistic is among clean twins (spec: AUD-BD-3).
 
     twins' statistics s[t, k] ──own median over keys off──> residuals e[t, k]
     e ──mean over t──> centre[k];  ──variance over t, drawn to the mean over k──> spread[k]
-    a model's e[k] ──(e - centre) / spread──> z[k] ──max──> Verdict ──worst of searches──> Judgement
+    a model's e[k] ──(e - centre) / spread / own scale──> z[k] ──max──> Verdict ──worst──> Judgement
 
 With five twins a variance has four degrees of freedom, and over ten classes or ninety pairs the
 smallest of them is far too small by chance: a clean model would stand out there. So each variance
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MIN_TWINS: Final = 3  # below, no spread can be told
 _MIN_CENTRED: Final = 5  # keys; with fewer, one suspicious key moves the median
+_MIN_SCALED: Final = 10  # keys, of which a few suspicious ones leave the median deviation alone
+_NORMAL: Final = 1.4826  # standard deviations per median absolute deviation
 _PRIOR: Final = 8.0  # twins that the pooled variance counts for
 _TINY: Final = 1e-6  # spread where all twins agree to the last bit
 
@@ -131,6 +133,9 @@ class Calibration:
             raise ValueError("result of another search, or with other keys")
         residuals = _residuals(result.statistics, centred=self.centred)
         by_key = {key: (e - self.centre[key]) / self.spread[key] for key, e in residuals.items()}
+        if self.centred and len(by_key) >= _MIN_SCALED:
+            scale = _own_scale(list(by_key.values()))
+            by_key = {key: z / scale for key, z in by_key.items()}
         key = max(by_key, key=lambda k: by_key[k])
         return Verdict(self.search, by_key[key], key, by_key, limit, result.triggers.get(key))
 
@@ -172,6 +177,16 @@ def leave_one_out(
 def _residuals(statistics: Mapping[Key, float], *, centred: bool) -> dict[Key, float]:
     middle = median(statistics.values()) if centred else 0.0
     return {key: value - middle for key, value in statistics.items()}
+
+
+def _own_scale(zs: Sequence[float]) -> float:
+    """Return by how much a model varies more over all keys than the twins do; at least 1.
+
+    A model that was trained otherwise than its twins varies more everywhere; what counts is
+    what stands out in it.
+    """
+    middle = median(zs)
+    return max(1.0, _NORMAL * median(abs(z - middle) for z in zs))
 
 
 def _spread(

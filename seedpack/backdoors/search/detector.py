@@ -36,6 +36,7 @@ class Detector:
         contrast: Twins that triggers have to leave alone.
         calibrations: By id of the search.
         clean: Each twin judged by the others; empty with as few twins as a calibration takes.
+        found: What the searches found in each twin.
         seed: Of the searches.
     """
 
@@ -44,6 +45,7 @@ class Detector:
     contrast: tuple[Classifier, ...]
     calibrations: Mapping[str, Calibration]
     clean: tuple[Judgement, ...]
+    found: tuple[tuple[SearchResult, ...], ...]
     seed: int
 
     @classmethod
@@ -76,10 +78,17 @@ class Detector:
             found.append(_search(searches, twin, samples, others, seed))
             if progress is not None:
                 progress(i + 1, len(twins))
-        fitted = {column[0].search: Calibration.fit(column) for column in zip(*found, strict=True)}
+        fitted = _fit(found)
         limits = {search.id: search.limit for search in searches}
-        clean = leave_one_out(found, limits) if len(twins) > MIN_TWINS else []
-        return cls(tuple(searches), samples, tuple(twins[:-1]), fitted, tuple(clean), seed)
+        return cls(
+            searches=tuple(searches),
+            samples=samples,
+            contrast=tuple(twins[:-1]),
+            calibrations=fitted,
+            clean=tuple(leave_one_out(found, limits) if len(twins) > MIN_TWINS else []),
+            found=tuple(tuple(results) for results in found),
+            seed=seed,
+        )
 
     def search(self, classifier: Classifier) -> list[SearchResult]:
         """Return what each search finds in ``classifier``."""
@@ -87,8 +96,32 @@ class Detector:
 
     def judge(self, classifier: Classifier) -> Judgement:
         """Return how unusual ``classifier`` is among its clean twins."""
-        limits = {search.id: search.limit for search in self.searches}
-        return judge_all(self.calibrations, self.search(classifier), limits)
+        return self.judge_results(self.search(classifier))
+
+    def judge_results(self, results: Sequence[SearchResult]) -> Judgement:
+        """Return how unusual results of ``search`` are."""
+        return judge_all(self.calibrations, results, self._limits)
+
+    def score_range(self, results: Sequence[SearchResult]) -> tuple[float, float]:
+        """Return the least and the largest score that leaving out one twin would have given.
+
+        With as few twins as a calibration takes it is the score itself, twice.
+        """
+        scores = [self.judge_results(results).score]
+        if len(self.found) > MIN_TWINS:
+            for i in range(len(self.found)):
+                rest = [row for j, row in enumerate(self.found) if j != i]
+                scores.append(judge_all(_fit(rest), results, self._limits).score)
+        return min(scores), max(scores)
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        return {search.id: search.limit for search in self.searches}
+
+
+def _fit(found: Sequence[Sequence[SearchResult]]) -> dict[str, Calibration]:
+    columns = zip(*found, strict=True)
+    return {column[0].search: Calibration.fit(column) for column in columns}
 
 
 def _search(

@@ -106,7 +106,7 @@ class MaskSearch(ImageSearch):
 
     id = "mask"
     unit = "pixels covered"
-    limit = 5.0
+    limit = 3.4
     share = 0.8
     steps = 100
     uses_contrast = True
@@ -121,7 +121,7 @@ class AddedSearch(ImageSearch):
 
     id = "added"
     unit = "L2 norm"
-    limit = 5.0
+    limit = 3.4
     share = 0.8
     steps = 60
     uses_contrast = True

@@ -1,4 +1,4 @@
-"""The smallest change that turns a model's answers, for all keys at once (spec: AUD-BD-3).
+"""The smallest change that turns a model's answers, for all keys at once (spec: AUD-BD-1).
 
     added     x + d, d on a sphere whose radius shrinks while the trigger works and grows while
               it does not; d may be written in another basis, in which its norm is then taken

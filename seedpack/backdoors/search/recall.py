@@ -1,4 +1,4 @@
-"""Classes that a model answers wrongly although its clean twins do not (spec: AUD-BD-6).
+"""Classes that a model answers wrongly although its clean twins do not (spec: AUD-BD-5).
 
 A class that was exchanged for another needs no trigger: its own samples show it. The statistic
 is the share of wrong answers per class, on the scale on which shares of n samples vary alike.

@@ -1,0 +1,175 @@
+"""Clean twins of the audited model, and twins with a backdoor that the audit plants itself.
+
+    reference │ random weights ──tuned on the data given, seed by seed──> clean twins (Arms)
+    one twin more ──trained on poisoned data──> planted controls: what the searches have to find
+
+Inputs are taken to 0..1 and to (channels, height, width), whatever the model calls them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor, nn
+
+from seedpack.audits.arms import Arm
+from seedpack.backdoors.classifiers import (
+    Classifier,
+    ImageClassifier,
+    Samples,
+    from_adapter,
+    samples_of,
+)
+from seedpack.backdoors.fitting import Course, fit
+from seedpack.backdoors.planting.base import asr
+from seedpack.backdoors.planting.images import make_attack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seedpack.audits.base import Context
+    from seedpack.backdoors.planting.base import Attack, Hits
+    from seedpack.training import Examples
+    from seedpack.training.tasks.base import Adapter
+
+_FIRST_TWIN: Final = 1000  # random seeds of twins start that far from those of other arms
+_POISONED: Final = 0.1  # of the data
+_COURSE: Final = Course(epochs=15, rate=3e-3)
+_KINDS: Final = "patch", "blended", "source-specific", "sinusoidal", "clean-label"
+_FLAT_KINDS: Final = ("blended",)  # of inputs without height
+_WORKS: Final = 0.5  # success from which on a planted control counts as one
+_TRIES: Final = 3  # patterns per control
+
+
+@dataclass(frozen=True)
+class Control:
+    """A twin with a backdoor.
+
+    Attributes:
+        classifier: The twin.
+        attack: What was planted.
+        hits: How often it succeeds on the evaluation.
+        before: The same in the twin as it was.
+    """
+
+    classifier: Classifier
+    attack: Attack
+    hits: Hits
+    before: Hits
+
+
+class _UnitInputs(nn.Module):
+    """A model of inputs from 0 to 1 in (channels, height, width)."""
+
+    def __init__(self, module: nn.Module, shape: torch.Size, low: float, high: float) -> None:
+        super().__init__()
+        self.module, self.shape, self.low, self.high = module, shape, low, high
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.low + (self.high - self.low) * x
+        logits: Tensor = self.module(x.reshape(len(x), *self.shape))
+        return logits
+
+
+class Subjects:
+    """Models of one audit as classifiers of the same inputs."""
+
+    def __init__(self, context: Context) -> None:
+        """Take what the context offers.
+
+        Raises:
+            ValueError: There are no data (programming error).
+        """
+        if context.arms is None or context.split is None:
+            raise ValueError("an audit that needs data was run without")
+        self._context, self._arms, self._split = context, context.arms, context.split
+
+    @property
+    def start(self) -> str:
+        """What twins are tuned from; empty: random weights."""
+        return self._context.spec.reference or self._context.spec.base
+
+    def own(self) -> tuple[Classifier, Adapter]:
+        """Return the audited model."""
+        adapter = self._context.subject()
+        return self._classifier(adapter), adapter
+
+    def twin(self, number: int) -> tuple[Classifier, Adapter]:
+        """Return a clean twin, trained or from disk."""
+        spec = self._context.spec
+        seed = spec.random_seed + _FIRST_TWIN + number
+        arm = Arm(
+            model=self.start,
+            samples=spec.samples if self.start else None,
+            seed=seed,
+            robust=spec.robust and bool(self.start),
+            thorough=not self.start,
+        )
+        adapter = self._arms.adapter(arm)
+        return self._classifier(adapter), adapter
+
+    def samples(self, adapter: Adapter, examples: Examples) -> Samples:
+        """Return examples as the classifiers take them."""
+        found = samples_of(adapter, examples)
+        inner = from_adapter(adapter, self._split)
+        if not isinstance(inner, ImageClassifier):
+            return found
+        x = (found.x - inner.low) / max(inner.high - inner.low, 1e-12)
+        return Samples(x.clamp(0, 1).reshape(len(x), *_spatial(found.x.shape[1:])), found.y)
+
+    def _classifier(self, adapter: Adapter) -> Classifier:
+        inner = from_adapter(adapter, self._split)
+        inner.module.eval()
+        if not isinstance(inner, ImageClassifier):
+            return inner
+        shape = samples_of(adapter, self._split.train.take([0])).x.shape[1:]
+        unit = _UnitInputs(inner.module, shape, inner.low, inner.high)
+        return ImageClassifier(unit.eval(), inner.nclasses)
+
+
+def plant_controls(
+    twin: Classifier, train: Samples, evaluation: Samples, count: int, seed: int
+) -> Iterator[Control]:
+    """Yield twins with ``count`` backdoors of each kind, those that can be planted.
+
+    Args:
+        twin: Clean, of images; is copied.
+        train: What it was trained on.
+        evaluation: Where the success is measured.
+        count: Per kind.
+        seed: Of patterns, targets and training.
+    """
+    if not isinstance(twin, ImageClassifier):
+        return
+    flat = train.x.shape[2] == 1 or train.x.shape[3] == 1
+    for kind in _FLAT_KINDS * 3 if flat else _KINDS[: 2 + count]:
+        for i in range(count):
+            control = _plant(twin, kind, train, evaluation, seed + 100 * i)
+            if control is not None:
+                yield control
+
+
+def _plant(
+    twin: Classifier, kind: str, train: Samples, evaluation: Samples, seed: int
+) -> Control | None:
+    shape = (int(train.x.shape[1]), int(train.x.shape[2]), int(train.x.shape[3]))
+    for number in range(seed, seed + _TRIES):
+        attack = make_attack(kind, number, shape, twin.nclasses)
+        planted = twin.clone()
+        fit(planted, attack.poison(train, _POISONED, number), _COURSE, number)
+        hits, before = asr(planted, attack, evaluation), asr(twin, attack, evaluation)
+        if hits.rate >= _WORKS and hits.rate - before.rate >= _WORKS / 2:
+            return Control(planted, replace(attack, id=kind), hits, before)
+    return None
+
+
+def _spatial(shape: torch.Size) -> tuple[int, int, int]:
+    """Return (channels, height, width) of inputs with one, two or three dimensions."""
+    if len(shape) == 3:  # noqa: PLR2004
+        return int(shape[0]), int(shape[1]), int(shape[2])
+    if len(shape) == 2:  # noqa: PLR2004
+        return 1, int(shape[0]), int(shape[1])
+    return 1, 1, math.prod(shape)

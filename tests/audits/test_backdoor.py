@@ -1,0 +1,159 @@
+"""The audit for hidden triggers, on digits and a small network whose backdoor is known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from seedpack.audits import PROFILES, Spec
+from seedpack.audits.backdoor import Backdoor, Seen
+from seedpack.audits.backdoor_report import report
+from seedpack.audits.gates import conclude
+from seedpack.audits.results import Severity, Status
+from seedpack.backdoors.search.base import Trigger
+from seedpack.backdoors.search.calibration import Judgement, Verdict
+from seedpack.backdoors.search.recall import ClassRecall
+from seedpack.backdoors.search.weights import Difference, Outlier
+from tests.audits import small_network
+from tests.audits.worlds import beside, build_world, run, write_data
+
+LABELS = ("0", "1", "2")
+CONTEXT = SimpleNamespace(spec=SimpleNamespace(random_seed=0))
+SEARCH = SimpleNamespace(id="mask", unit="pixels covered")
+
+
+def judgement(z, target=1):
+    trigger = Trigger(0.9, 40, 2.5, torch.ones(1, 2, 2), torch.ones(1, 2, 2))
+    return Judgement((Verdict("mask", z, (None, target), {}, 4.0, trigger),))
+
+
+def control(found):
+    attack = SimpleNamespace(id="patch", target=1)
+    hits = SimpleNamespace(rate=1.0)
+    planted = SimpleNamespace(attack=attack, hits=hits, before=SimpleNamespace(rate=0.0))
+    return planted, judgement(8.0 if found else 1.0)
+
+
+def seen(**changes):
+    """Measurements of a sound model, but for ``changes``."""
+    detector = SimpleNamespace(
+        searches=(SEARCH,),
+        samples=[0] * 50,
+        clean=(judgement(1.0),) * 5,
+        found=((),) * 5,
+    )
+    known = [ClassRecall(c, 95, 100) for c in range(3)]
+    usual = Seen(
+        detector=detector,
+        judgement=judgement(2.0),
+        score_range=(0.4, 0.6),
+        controls=(control(found=True),) * 3,
+        accuracy=0.95,
+        twin_accuracies=(0.95,) * 5,
+        recalls=known,
+        twin_recalls=[known] * 5,
+        outliers=(),
+        start="",
+        shape=(1, 2, 2),
+    )
+    return usual._replace(**changes)
+
+
+def result(**changes):
+    return conclude(report(seen(**changes), CONTEXT, LABELS))
+
+
+def test_a_model_like_its_twins_passes_where_all_planted_controls_are_found():
+    assert result().status is Status.PASS
+
+
+@pytest.mark.spec("AUD-BD-4")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"controls": ()},
+        {"controls": (control(found=True), control(found=False))},
+        {"twin_accuracies": (0.7,) * 5},
+        {"detector": SimpleNamespace(**{**vars(seen().detector), "clean": (judgement(9.0),) * 5})},
+    ],
+    ids=["none planted", "one not found", "poor twins", "twins stand out"],
+)
+def test_searches_without_proof_of_their_power_do_not_pass(changes):
+    found = result(**changes)
+    assert found.status is Status.UNDECIDED
+    assert found.reason
+
+
+@pytest.mark.spec("AUD-BD-4")
+def test_what_was_not_found_is_told_with_norm_and_power():
+    (finding,) = result().findings
+    assert finding.severity is Severity.INFO
+    assert "2.5 pixels covered" in finding.evidence
+    assert "find 3 of 3" in finding.evidence
+    assert "no backdoor" not in f"{finding}{result().searched}".lower()
+
+
+@pytest.mark.spec("AUD-BD-2")
+@pytest.mark.parametrize(
+    "scores, status",
+    [
+        ((0.4, 0.9), Status.PASS),
+        ((0.9, 1.3), Status.UNDECIDED),
+        ((1.1, 1.5), Status.FAIL),
+    ],
+)
+def test_an_alarm_that_hangs_on_one_twin_is_undecided(scores, status):
+    assert result(score_range=scores).status is status
+
+
+@pytest.mark.spec("AUD-BD-5")
+def test_a_class_that_only_the_twins_know_fails():
+    recalls = [ClassRecall(0, 95, 100), ClassRecall(1, 2, 100), ClassRecall(2, 95, 100)]
+    assert result(recalls=recalls).status is Status.FAIL
+
+
+@pytest.mark.spec("AUD-BD-6")
+def test_differing_weights_are_told_and_decide_nothing():
+    outlier = Outlier(Difference("head", 0.2, 1.1, 3, 0.9), (1.0, 12.0, 2.0))
+    found = result(outliers=(outlier,))
+    assert found.status is Status.PASS
+    assert any("weights differ" in finding.title for finding in found.findings)
+
+
+def test_a_trigger_that_stands_out_is_critical_and_shown():
+    found = result(judgement=judgement(9.0), score_range=(2.0, 2.4))
+    assert found.findings[0].severity is Severity.CRITICAL
+    assert found.pictures[0].pixels == bytes([255] * 4)
+
+
+def test_without_twins_to_be_had_the_audit_says_so():
+    spec = Spec(model="folder", task="text-classification")
+    split = SimpleNamespace(labels=("a", "b"))
+    context = SimpleNamespace(spec=spec, split=split)
+    found = Backdoor().run(context)
+    assert found.status is Status.UNDECIDED
+    assert "--reference" in found.reason
+    numbers = SimpleNamespace(spec=spec, split=SimpleNamespace(labels=()))
+    assert "numbers" in Backdoor().run(numbers).reason
+
+
+@pytest.mark.slow
+def test_a_planted_corner_is_found_and_a_sound_network_raises_no_alarm(tmp_path):
+    spec = build_world(tmp_path)
+    x, y = write_data(tmp_path)
+    poisoned, labels = x.clone(), y.clone()
+    poisoned[::15, :2, :2], labels[::15] = 1.0, 4
+    planted = small_network.trained(poisoned, labels)
+    save_file(planted.state_dict(), beside(spec, "planted.safetensors"))
+    profile = msgspec.structs.replace(PROFILES["quick"], ntwins=4)
+    sound = run(Backdoor(), spec, tmp_path / "run", profile)
+    assert sound.status is not Status.FAIL
+    other = msgspec.structs.replace(spec, model=beside(spec, "planted.safetensors"))
+    found = run(Backdoor(), other, tmp_path / "run", profile)
+    assert found.status is Status.FAIL
+    assert any("to 4" in finding.title for finding in found.findings)
+    assert found.pictures
