@@ -93,7 +93,7 @@ def draw_clean(train: Samples, count: int, seed: int) -> Samples:
     if not 1 <= count <= len(train):
         raise ValueError(f"{count} samples of {len(train)}")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
-    labels = train.y[order]
+    one_hot = torch.nn.functional.one_hot(train.y[order])  # (n, classes)
     # (n,): how many of its own class stand before each; sorting by that goes round the classes.
-    rank = torch.stack([(labels[:i] == label).sum() for i, label in enumerate(labels)])
+    rank = ((one_hot.cumsum(0) - 1) * one_hot).sum(1)
     return train.take(order[rank.sort(stable=True).indices[:count]])
