@@ -10,6 +10,7 @@ from seedpack.backdoors.planting.base import asr
 from seedpack.errors import StoreError
 from seedpack.lab.zoo.images import IMAGE_FAMILIES, ImageFamily
 from seedpack.lab.zoo.members import Member, members
+from seedpack.lab.zoo.registry import Zoo
 from seedpack.lab.zoo.store import get_model, read_record
 from tests.refusals import refused_by
 
@@ -110,3 +111,19 @@ def test_untrained_networks_follow_from_their_seed_and_leave_randomness_alone(na
     assert torch.equal(one(x), two(x))
     assert not torch.equal(one(x), other(x))
     assert one(x).shape == (2, 10)
+
+
+def test_texts_are_a_family_where_there_is_a_folder_of_them(tmp_path):
+    good = ["fine film", "great old story", "lovely warm cat", "a fine house"]
+    bad = ["dull film", "awful old story", "cold flat cat", "a dull house"]
+    rows = [f"{text}\t{label}" for label, part in enumerate((bad, good)) for text in part]
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text("sentence\tlabel\n" + "\n".join(rows) + "\n", "utf-8")
+    family = Zoo(tmp_path, tmp_path).family("text")
+    assert family.form == "texts"
+    model = get_model(tmp_path, family, Member("text", "word", 503))
+    read = get_model(tmp_path, family, Member("text", "word", 503))
+    assert (read.attack.tokens, read.attack.target) == (model.attack.tokens, model.attack.target)
+    assert state_of(read) == state_of(model)
+    with pytest.raises(ValueError, match="--texts"):
+        Zoo(tmp_path).family("text")

@@ -44,7 +44,14 @@ def backdoor(
         Part, typer.Option("--part", help="Of the zoo; nothing may be tuned on the sealed part.")
     ] = Part.DEVELOPMENT,
     families: Annotated[
-        str | None, typer.Option("--families", metavar="LIST", help="Such as mlp,cnn,vit.")
+        str | None,
+        typer.Option(
+            "--families", metavar="LIST", help="Such as mlp,cnn,vit,text; default: those of images."
+        ),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option("--texts", help="Folder with train.tsv and dev.tsv, for the family text."),
     ] = None,
     clean: Annotated[int | None, typer.Option(min=1, help="Clean models of each family.")] = None,
     planted: Annotated[int | None, typer.Option(min=1, help="Models with a backdoor.")] = None,
@@ -100,7 +107,7 @@ def backdoor(
             bar(done, total)
 
     try:
-        report = run(plan, Zoo(cache), show)
+        report = run(plan, Zoo(cache, texts), show)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     output.print_data(benchmark_row(report), benchmark_text(report))

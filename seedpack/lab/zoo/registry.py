@@ -1,6 +1,6 @@
-"""The families by name, and where their models are.
+"""The families by name, and where their models and data are.
 
-Zoo (cache folder) ──family(name)──> Family ──model(member)──> ZooModel
+Zoo (cache folder, folder of texts) ──family(name)──> Family ──model(member)──> ZooModel
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedpack.lab.zoo.images import IMAGE_FAMILIES, ImageFamily
 from seedpack.lab.zoo.store import get_model
+from seedpack.lab.zoo.text_family import TextFamily
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from seedpack.lab.zoo.members import Member
     from seedpack.lab.zoo.store import ZooModel
 
-FAMILIES: Final = IMAGE_FAMILIES
+TEXT: Final = "text"
+FAMILIES: Final = (*IMAGE_FAMILIES, TEXT)
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,11 @@ class Zoo:
 
     Attributes:
         folder: Models and results.
+        texts: Folder with ``train.tsv`` and ``dev.tsv``; None: no texts.
     """
 
     folder: Path
+    texts: Path | None = None
 
     def family(self, name: str) -> Family:
         """Return a family.
@@ -38,7 +42,7 @@ class Zoo:
         Raises:
             ValueError: There is none of that name, or its data are not there.
         """
-        return _family(name)
+        return _family(name, self.texts)
 
     def model(self, member: Member) -> ZooModel:
         """Return a model, trained now if need be.
@@ -50,7 +54,11 @@ class Zoo:
 
 
 @cache
-def _family(name: str) -> Family:
+def _family(name: str, texts: Path | None) -> Family:
     if name not in FAMILIES:
         raise ValueError(f"no family {name[:40]!a}; one of {', '.join(FAMILIES)}")
-    return ImageFamily(name)
+    if name != TEXT:
+        return ImageFamily(name)
+    if texts is None:
+        raise ValueError("the family text needs a folder of texts: --texts")
+    return TextFamily(texts)
