@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from seedpack.backdoors.fitting import Course, fit
+from seedpack.backdoors.defence.defending import Defending, defend_classifier
+from seedpack.backdoors.defence.registry import CONTROL, DEFENCES
 from seedpack.backdoors.search.base import ANY
 from seedpack.backdoors.search.registry import SEARCHES
 
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.defence.base import Defence
     from seedpack.backdoors.search.base import Search
 
     # A suspect (left alone), clean samples, clean twins -> a defended copy.
     Defend = Callable[[Classifier, Samples, Sequence[Classifier]], Classifier]
 
 _T = TypeVar("_T")
-_TUNING: Final = Course(epochs=20, rate=1e-3)
 
 
 class Method(NamedTuple):
@@ -28,16 +29,28 @@ class Method(NamedTuple):
     forms: frozenset[str]
 
 
-def _fine_tune(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
-    """Tune on the clean samples: the control arm, which removes next to nothing."""
-    del twins
-    tuned = classifier.clone()
-    fit(tuned, samples, _TUNING, 0)
-    return tuned
+def _alone(defence: Defence) -> Method:
+    """Return one method without choice."""
+
+    def defend(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
+        del twins
+        return defence.run(classifier, samples)
+
+    return Method(defend, defence.forms)
+
+
+def _choose(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
+    """Choose a method by what it removes from controls planted in the twins."""
+    # What is measured with here decides nothing; the benchmark measures on other samples.
+    options = Defending(twins=tuple(twins), draws=0)
+    return defend_classifier(classifier, samples, samples, options)[0]
 
 
 _SEARCHES: Final[dict[str, Search]] = {kind.id: kind() for kind in SEARCHES}
-_DEFENCES: Final = {"fine-tune": Method(_fine_tune, frozenset({"images", "texts"}))}
+_DEFENCES: Final = {
+    **{defence.id: _alone(defence) for defence in (CONTROL, *DEFENCES.values())},
+    "portfolio": Method(_choose, CONTROL.forms),
+}
 
 
 def searches_for(form: str) -> list[str]:

@@ -30,7 +30,7 @@ PLAN = Plan(
     planted=6,
     twins=4,
     detectors=("recall",),
-    defences=("fine-tune",),
+    defences=("fine-tuning",),
     defence_samples=(50,),
 )
 RECORD = Record(
@@ -197,7 +197,7 @@ def test_what_does_not_exist_is_refused_before_anything_is_trained(tmp_path, cha
 def test_tables_show_each_figure_with_its_interval(cache):
     text = benchmark_text(run(PLAN, Zoo(cache)))
     assert re.search(r"recall +flip +1 +1.000 \[1.00, 1.00\]", text)
-    assert re.search(r"fine-tune +50 +universal .* 0.00 \[0.00, 0.\d\d\]", text)
+    assert re.search(r"fine-tuning +50 +universal .* 0.00 \[0.00, 0.\d\d\]", text)
 
 
 def test_the_command_prints_figures_as_json(run_cli, cache):

@@ -1,0 +1,307 @@
+"""Defensive assembly of one classifier: choose on controls, apply, guard, measure, say.
+
+    clean samples ──split──> to learn from │ held out
+    bases (clean twins, else the suspect) ──plant_controls──> known backdoors
+    ──try_methods──> methods, best first (and plain fine-tuning beside them)
+    suspect ──best method──> held-out accuracy within the guard? found triggers gone?
+        ──no──> the next that removed as many controls
+    chosen ──on all clean samples──> defended model ──evaluation──> before, after, intervals
+
+The choice sees clean samples only; ``evaluation`` measures and decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from seedpack.backdoors.classifiers import from_adapter, samples_of
+from seedpack.backdoors.defence.base import form_of, require_enough
+from seedpack.backdoors.defence.controls import make_twin, plant_controls
+from seedpack.backdoors.defence.portfolio import try_methods
+from seedpack.backdoors.defence.reactivation import compare_comebacks
+from seedpack.backdoors.defence.registry import CONTROL, defences_for
+from seedpack.backdoors.defence.report import (
+    ComebackReport,
+    DefenceReport,
+    FoundReport,
+    MethodReport,
+    pooled,
+    rate_of,
+)
+from seedpack.backdoors.planting.base import asr
+from seedpack.training.statistics import mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.defence.base import Defence
+    from seedpack.backdoors.defence.controls import Control
+    from seedpack.backdoors.defence.portfolio import Trial, Watch
+    from seedpack.backdoors.planting.base import Attack
+    from seedpack.training.checks import Split
+    from seedpack.training.tasks.base import Adapter
+
+_HELD_OUT: Final = 0.25  # share of the clean samples
+_ENOUGH: Final = 2  # controls that have to take before anything is claimed
+_APART: Final = 1000  # between the random seeds of planted twins and of the clean one
+_RARE: Final = 0.25  # success of a found trigger that says nothing any more
+_MUCH: Final = 0.5  # or so much of what it was
+_CANDIDATES: Final = 3  # methods that are applied to the suspect at most
+
+
+@dataclass(frozen=True)
+class Defending:
+    """How to defend.
+
+    Attributes:
+        ncontrols: Backdoors to plant.
+        guard: Accuracy that may be lost on held-out samples, beyond twice the standard error.
+        methods: To choose from; empty: all that fit the inputs.
+        twins: Clean models of the same architecture to plant in; empty: copies of the suspect.
+        reference: A clean model that relearning starts from; None: fresh weights.
+        found: Triggers that a search found in the suspect.
+        draws: Handfuls of the reactivation test; 0: no such test.
+        seed: Of everything random.
+        watch: Told about progress.
+    """
+
+    ncontrols: int = 3
+    guard: float = 0.03
+    methods: tuple[Defence, ...] = ()
+    twins: tuple[Classifier, ...] = ()
+    reference: Classifier | None = None
+    found: tuple[Attack, ...] = ()
+    draws: int = 2
+    seed: int = 0
+    watch: Watch | None = field(default=None, compare=False)
+
+
+def defend(
+    adapter: Adapter, split: Split, options: Defending | None = None, *, samples: int | None = None
+) -> DefenceReport:
+    """Defend the adapter's model in place, so that ``adapter.save`` writes the defended one.
+
+    Args:
+        adapter: Of a classification task.
+        split: Clean data: the training part is learnt from, the evaluation measures.
+        options: How.
+        samples: Training examples to use; None: all.
+
+    Raises:
+        TrainingError: TRN-7, no classifier; AUD-DEF-1, too few clean samples.
+    """
+    options = options or Defending()
+    classifier = from_adapter(adapter, split)
+    clean = samples_of(adapter, split.train)
+    if samples is not None and samples < len(clean):
+        order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(options.seed))
+        clean = clean.take(order[:samples])
+    defended, report = defend_classifier(
+        classifier, clean, samples_of(adapter, split.evaluation), options
+    )
+    classifier.module.load_state_dict(defended.module.state_dict())
+    return report
+
+
+def defend_classifier(
+    suspect: Classifier, samples: Samples, evaluation: Samples, options: Defending
+) -> tuple[Classifier, DefenceReport]:
+    """Return a defended copy and the report.
+
+    Args:
+        suspect: Is not changed.
+        samples: Clean; all that the choice and the methods see.
+        evaluation: Clean; measures the result, decides nothing.
+        options: How.
+
+    Raises:
+        TrainingError: AUD-DEF-1, too few clean samples.
+    """
+    require_enough(samples)
+    started = time.monotonic()
+    learnt, held_out = _split(samples, options.seed)
+    bases = options.twins or (suspect,)
+    planted = plant_controls(
+        bases, learnt, held_out, options.ncontrols, options.seed, options.reference
+    )
+    stage = _Stage(learnt, held_out, [c for c in planted if c.took], len(planted), options)
+    trials = stage.race(options.methods or tuple(defences_for(form_of(suspect))))
+    chosen, guard_kept = stage.choose(suspect, trials)
+    defended = stage.run(chosen.defence, suspect, samples)
+    report = DefenceReport(
+        **_claim(chosen, stage),
+        **_accuracies(suspect, defended, evaluation),
+        chosen=chosen.defence.id,
+        samples=len(samples),
+        guard_kept=guard_kept,
+        methods=tuple(_method(trial) for trial in (*trials, *stage.race((CONTROL,)))),
+        found=tuple(_found(suspect, defended, attack, evaluation) for attack in options.found),
+        comebacks=stage.comebacks(chosen.defence),
+        seed=options.seed,
+        seconds=time.monotonic() - started,
+    )
+    return defended, report
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What the choice is made with."""
+
+    learnt: Samples
+    held_out: Samples
+    controls: list[Control]
+    nplanted: int
+    options: Defending
+
+    def run(
+        self, defence: Defence, classifier: Classifier, samples: Samples, number: int = 0
+    ) -> Classifier:
+        seed, reference = self.options.seed + number, self.options.reference
+        return defence.run(classifier, samples, seed=seed, reference=reference)
+
+    def race(self, methods: Sequence[Defence]) -> list[Trial]:
+        def apply(defence: Defence, planted: Classifier, number: int) -> Classifier:
+            return self.run(defence, planted, self.learnt, number)
+
+        return try_methods(self.controls, methods, apply, self.held_out, self.options.watch)
+
+    def choose(self, suspect: Classifier, trials: list[Trial]) -> tuple[Trial, bool]:
+        """Return the best method that keeps guard and found triggers, else the best of all."""
+        best = trials[0]
+        equals = [t for t in trials if t.removed.count(True) == best.removed.count(True)]
+        tried = []
+        for trial in equals[:_CANDIDATES]:
+            defended = self.run(trial.defence, suspect, self.learnt)
+            lost = suspect.accuracy(self.held_out) - defended.accuracy(self.held_out)
+            nfound = sum(
+                not _is_gone(suspect, defended, attack, self.held_out)
+                for attack in self.options.found
+            )
+            is_kept = lost <= self.options.guard + self._slack(suspect, defended)
+            tried.append((nfound, not is_kept, lost, trial))
+            if is_kept and not nfound:
+                break
+        _, is_broken, _, chosen = min(tried, key=lambda row: row[:3])
+        return chosen, not is_broken
+
+    def _slack(self, suspect: Classifier, defended: Classifier) -> float:
+        """Return two standard errors of the paired difference of accuracies."""
+        moves = _moves(suspect, defended, self.held_out)
+        return 2 * float(moves.std()) / math.sqrt(len(moves))
+
+    def comebacks(self, defence: Defence) -> tuple[ComebackReport, ...]:
+        """Return the reactivation test of each control, beside a twin made the same way."""
+        options = self.options
+        if not options.draws or not self.controls:
+            return ()
+        base = self.controls[0].base
+        twin = make_twin(base, self.learnt, options.seed + _APART, options.reference)
+        return tuple(self._comeback(control, defence, twin) for control in self.controls)
+
+    def _comeback(self, control: Control, defence: Defence, twin: Classifier) -> ComebackReport:
+        result = compare_comebacks(
+            self.run(defence, control.planted, self.learnt),
+            twin,
+            control.attack,
+            self.learnt,
+            self.held_out,
+            draws=self.options.draws,
+            seed=self.options.seed,
+        )
+        return ComebackReport(
+            attack=control.attack.id,
+            steps=result.steps,
+            defended=_mean(result.defended),
+            twin=_mean(result.twin),
+            excess=fmean(result.excess),
+            no_sooner=result.is_no_sooner,
+        )
+
+
+def _split(samples: Samples, seed: int) -> tuple[Samples, Samples]:
+    """Return samples to learn from and held-out ones, the classes in about equal shares."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(samples), generator=generator)
+    order = order[samples.y[order].argsort(stable=True)]
+    is_held = torch.zeros(len(samples), dtype=torch.bool)
+    is_held[order[:: round(1 / _HELD_OUT)]] = True
+    return samples.take(~is_held), samples.take(is_held)
+
+
+def _moves(suspect: Classifier, defended: Classifier, samples: Samples) -> torch.Tensor:
+    """Return 1 for each sample that is lost, -1 for each that is won."""
+    before, after = (model.predict(samples) == samples.y for model in (suspect, defended))
+    return before.float() - after.float()
+
+
+def _claim(chosen: Trial, stage: _Stage) -> dict[str, Any]:
+    removed, tried = chosen.removed.count(True), len(stage.controls)
+    is_shown = removed == tried >= _ENOUGH
+    if is_shown:
+        claim = f"{chosen.defence.id} removed {removed} of {tried} planted backdoors of known kinds"
+    elif tried < _ENOUGH:
+        claim = f"no removal is claimed: only {tried} planted backdoors took"
+    else:
+        claim = f"no removal is claimed: {removed} of {tried} planted backdoors were removed"
+    return {
+        "removed_on_controls": is_shown,
+        "controls_removed": removed,
+        "controls_tried": tried,
+        "controls_planted": stage.nplanted,
+        "claim": claim,
+    }
+
+
+def _accuracies(suspect: Classifier, defended: Classifier, evaluation: Samples) -> dict[str, Any]:
+    moves = _moves(suspect, defended, evaluation)
+    n = len(evaluation)
+    before, after = (
+        rate_of(int((model.predict(evaluation) == evaluation.y).sum()), n)
+        for model in (suspect, defended)
+    )
+    low, high = mean_interval(moves.tolist())
+    return {
+        "accuracy_before": before,
+        "accuracy_after": after,
+        "accuracy_lost": float(moves.mean()),
+        "accuracy_lost_interval": (low, high),
+    }
+
+
+def _method(trial: Trial) -> MethodReport:
+    return MethodReport(
+        method=trial.defence.id,
+        removed=trial.removed.count(True),
+        tried=len(trial.removed),
+        after=pooled(trial.after),
+        natural=pooled(trial.natural),
+        accuracy_lost=trial.loss if trial.losses else None,
+    )
+
+
+def _is_gone(suspect: Classifier, defended: Classifier, attack: Attack, samples: Samples) -> bool:
+    # A found trigger turns clean models, too: gone is what is much rarer than before, or rare.
+    before, after = asr(suspect, attack, samples).rate, asr(defended, attack, samples).rate
+    return after <= max(_RARE, _MUCH * before)
+
+
+def _found(
+    suspect: Classifier, defended: Classifier, attack: Attack, samples: Samples
+) -> FoundReport:
+    return FoundReport(
+        name=attack.id,
+        before=pooled([asr(suspect, attack, samples)]),
+        after=pooled([asr(defended, attack, samples)]),
+        removed=_is_gone(suspect, defended, attack, samples),
+    )
+
+
+def _mean(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(map(fmean, zip(*curves, strict=True)))

@@ -1,0 +1,30 @@
+"""All methods, in the order in which equals are preferred."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from seedpack.backdoors.defence.relearning import FullRelearning, Relearning
+from seedpack.backdoors.defence.tuning import FeatureShift, FineTuning, FlatTuning
+from seedpack.backdoors.defence.unlearning import HeadUnlearning, Unlearning
+
+if TYPE_CHECKING:
+    from seedpack.backdoors.defence.base import Defence
+
+CONTROL: Final = FineTuning()
+DEFENCES: Final[dict[str, Defence]] = {
+    defence.id: defence
+    for defence in (
+        Relearning(),
+        FullRelearning(),
+        HeadUnlearning(),
+        Unlearning(),
+        FeatureShift(),
+        FlatTuning(),
+    )
+}
+
+
+def defences_for(form: str) -> list[Defence]:
+    """Return the methods for inputs of that form."""
+    return [defence for defence in DEFENCES.values() if form in defence.forms]

@@ -1,0 +1,66 @@
+"""Relearning: weights drawn back to a clean start, then taught by what the suspect says.
+
+    suspect ──renewed(keep)──> student
+    clean sample ──gently──> suspect's answer ──────────────────┐
+                        └──> the same, plain    ──student──> that answer
+                        └──stamped──> with a random trigger ──student──> that answer
+
+The suspect is asked only about inputs that hold no trigger, so that its knowledge of the task
+passes and its backdoor does not: what is left of it in the drawn-back weights is unlearnt by
+random triggers, which know nothing of the true one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import torch
+
+from seedpack.backdoors.defence.base import IMAGES, Defence
+from seedpack.backdoors.defence.renewal import renewed
+from seedpack.backdoors.defence.teaching import Plan, teach
+from seedpack.backdoors.defence.views import gently, stamped
+
+if TYPE_CHECKING:
+    from seedpack.backdoors.classifiers import Classifier, Samples
+
+# Development models: half the steps leave a sixth of the patches in; fewer random triggers and less
+# trust in the labels let a backdoor come back sooner.
+_PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.9)
+_NSTAMPED: Final = 2  # views with random triggers per plain one
+
+
+class Relearning(Defence):
+    """Keeps a share of the weights and learns the rest again."""
+
+    id: ClassVar[str] = "relearning"
+    forms: ClassVar[frozenset[str]] = frozenset({IMAGES})
+    keep: ClassVar[float] = 0.2
+
+    def run(
+        self,
+        classifier: Classifier,
+        samples: Samples,
+        *,
+        seed: int = 0,
+        reference: Classifier | None = None,
+    ) -> Classifier:
+        """Return a copy that has learnt the task anew."""
+        student = renewed(classifier, self.keep, seed=seed, reference=reference)
+        teach(
+            student,
+            samples,
+            _PLAN,
+            torch.Generator().manual_seed(seed),
+            teacher=classifier,
+            views=(partial(gently, classifier), *[partial(stamped, classifier)] * _NSTAMPED),
+        )
+        return student
+
+
+class FullRelearning(Relearning):
+    """Keeps none of the weights."""
+
+    id: ClassVar[str] = "full-relearning"
+    keep: ClassVar[float] = 0.0

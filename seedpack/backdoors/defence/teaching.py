@@ -1,0 +1,159 @@
+"""The training loop that all defences share: views of clean samples, and what to answer.
+
+    clean batch ──views──> view 0, view 1, ...          the first is the plain one
+    teacher's answer to view 0, mixed with the label ──> what every view is to be answered with
+    sum over views of the cross-entropy (+ penalty) ──AdamW or SAM──> student
+
+The teacher is asked about gently changed clean inputs only, never about triggered ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor, nn
+
+from seedpack.backdoors.classifiers import Samples
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from seedpack.backdoors.classifiers import Classifier
+
+View = Callable[[Samples, "Generator"], Samples]
+_CLIP: Final = 5.0  # largest norm of a gradient that is followed
+_DECAY: Final = 1e-3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to teach.
+
+    Attributes:
+        steps: Of the optimizer.
+        rate: Highest learning rate; it rises for a seventh of the steps and falls to nothing.
+        batch: Clean samples per step.
+        trust: Weight of the label in the answer to give; the rest is the teacher's.
+        sharpness: Radius in which weights have to be good, too (SAM); 0: only where they are.
+    """
+
+    steps: int = 600
+    rate: float = 4e-3
+    batch: int = 64
+    trust: float = 0.5
+    sharpness: float = 0.0
+
+
+def plain(samples: Samples, generator: Generator) -> Samples:
+    """Return the samples as they are."""
+    del generator
+    return samples
+
+
+def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
+    student: Classifier,
+    samples: Samples,
+    plan: Plan,
+    generator: Generator,
+    *,
+    teacher: Classifier | None = None,
+    views: Sequence[View] = (plain,),
+    penalty: Callable[[], Tensor] | None = None,
+) -> None:
+    """Tune ``student`` in place, and leave it in evaluation mode.
+
+    Args:
+        student: Any weights.
+        samples: Clean.
+        plan: How long, how fast.
+        generator: Of everything random but dropout.
+        teacher: Whose answers to view 0 are learnt beside the labels; None: labels alone.
+        views: The first makes view 0 of the batch, the others make theirs from view 0.
+        penalty: Added to the loss.
+
+    Cost:
+        ``plan.steps`` passes over ``len(views) * plan.batch`` inputs, forwards and backwards,
+        and twice that with SAM.
+    """
+    weights = [p for p in student.module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=plan.rate, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, plan.rate, total_steps=plan.steps, pct_start=0.15
+    )
+    student.module.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # dropout
+        for _ in range(plan.steps):
+            drawn = torch.randint(len(samples), (plan.batch,), generator=generator)
+            first = views[0](samples.take(drawn), generator)
+            answers = _answers(first, student.nclasses, plan, teacher)
+            batches = [first, *(view(first, generator) for view in views[1:])]
+
+            def loss(batches: list[Samples] = batches, answers: Tensor = answers) -> Tensor:
+                total = sum_losses(student, batches, answers)
+                return total if penalty is None else total + penalty()
+
+            _step(optimizer, weights, loss, plan.sharpness)
+            schedule.step()
+    student.module.eval()
+
+
+def sum_losses(student: Classifier, batches: Sequence[Samples], answers: Tensor) -> Tensor:
+    """Return the sum over views of the mean cross-entropy with ``answers`` (batch, nclasses)."""
+    joined = join(batches)
+    logits = student.logits(joined.x, joined.mask)
+    logs = nn.functional.log_softmax(logits, 1).view(len(batches), *answers.shape)
+    return -(answers * logs).sum(2).mean(1).sum()
+
+
+def join(batches: Sequence[Samples]) -> Samples:
+    """Return batches of one width as a single one."""
+    masks = [batch.mask for batch in batches if batch.mask is not None]
+    return Samples(
+        torch.cat([batch.x for batch in batches]),
+        torch.cat([batch.y for batch in batches]),
+        torch.cat(masks) if masks else None,
+    )
+
+
+def _answers(first: Samples, nclasses: int, plan: Plan, teacher: Classifier | None) -> Tensor:
+    right = nn.functional.one_hot(first.y, nclasses).float()
+    if teacher is None:
+        return right
+    taught = teacher.scores(first).softmax(1)
+    # A teacher that contradicts the label may be what was tampered with: class flips are.
+    agrees = (taught.argmax(1) == first.y)[:, None]
+    return torch.where(agrees, torch.lerp(taught, right, plan.trust), right)
+
+
+def _step(
+    optimizer: torch.optim.Optimizer,
+    weights: list[nn.Parameter],
+    loss: Callable[[], Tensor],
+    sharpness: float,
+) -> None:
+    """Go one step; with SAM along the gradient at the worst point within ``sharpness``."""
+    optimizer.zero_grad()
+    loss().backward()
+    norm = nn.utils.clip_grad_norm_(weights, _CLIP)
+    if sharpness:
+        moves = [_uphill(w, sharpness / float(norm.clamp(1e-12, _CLIP))) for w in weights]
+        _shift(weights, moves, 1.0)
+        optimizer.zero_grad()
+        loss().backward()
+        _shift(weights, moves, -1.0)
+        nn.utils.clip_grad_norm_(weights, _CLIP)
+    optimizer.step()
+
+
+def _uphill(weight: nn.Parameter, factor: float) -> Tensor:
+    return torch.zeros_like(weight) if weight.grad is None else weight.grad * factor
+
+
+@torch.no_grad()
+def _shift(weights: list[nn.Parameter], moves: list[Tensor], sign: float) -> None:
+    for weight, move in zip(weights, moves, strict=True):
+        weight.add_(move, alpha=sign)

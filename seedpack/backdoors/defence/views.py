@@ -1,0 +1,136 @@
+"""Changed copies of clean samples that leave their right answer as it is.
+
+    image ──gently──> turned, moved, scaled, mixed a little       what the suspect is asked about
+          ──stamped──> a random patch, picture or wave on it      what must change nothing
+    vector ─gently──> mixed a little; ──stamped──> random values replaced, or a random change added
+    text   ──gently──> a word left out; ──stamped──> random words put in (see text_views)
+
+Random triggers know nothing of the one that is sought: they teach that what is laid over an
+input does not count.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor, nn
+
+from seedpack.backdoors.classifiers import ImageClassifier, Samples, TextClassifier
+from seedpack.backdoors.defence.text_views import leave_out, put_in
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from seedpack.backdoors.classifiers import Classifier
+
+_NIMAGE: Final = 4  # dimensions of a batch of images: (n, c, h, w)
+_TURN: Final = 0.17  # radians at most, 10 degrees
+_SHIFT: Final = 0.06  # of the image's side
+_SCALE: Final = 0.1
+_MOVED: Final = 0.7  # share of the images that are moved at all
+_MIXED: Final = 0.5  # at most so much of another sample
+_OVERLAY: Final = 0.35  # weight of a random picture at most
+_WAVE: Final = 0.3  # amplitude at most, in ranges of the inputs
+
+
+def gently(classifier: Classifier, samples: Samples, generator: Generator) -> Samples:
+    """Return inputs near the given ones, such as the data themselves could hold."""
+    if isinstance(classifier, TextClassifier):
+        return leave_out(samples, generator)
+    x = samples.x
+    if x.dim() == _NIMAGE:
+        moved = torch.rand(len(x), 1, 1, 1, generator=generator) < _MOVED
+        return Samples(torch.where(moved, _move(x, generator), x), samples.y)
+    weight = 1 - _MIXED * torch.rand(len(x), *[1] * (x.dim() - 1), generator=generator) / 2
+    other = x[torch.randperm(len(x), generator=generator)]
+    return Samples(weight * x + (1 - weight) * other, samples.y)
+
+
+def stamped(classifier: Classifier, samples: Samples, generator: Generator) -> Samples:
+    """Return the samples, each with a random trigger of its own."""
+    if isinstance(classifier, TextClassifier):
+        return put_in(classifier, samples, generator)
+    assert isinstance(classifier, ImageClassifier)  # noqa: S101 -- the only other kind
+    low, span = classifier.low, classifier.high - classifier.low
+    x = (samples.x - low) / span  # values from 0 to 1
+    stamp = _stamp_images if x.dim() == _NIMAGE else _stamp_vectors
+    return Samples(low + span * stamp(x, generator), samples.y)
+
+
+def _move(x: Tensor, generator: Generator) -> Tensor:
+    n = len(x)
+
+    def draw(most: float, *shape: int) -> Tensor:
+        return most * (2 * torch.rand(n, *shape, generator=generator) - 1)
+
+    angle, scale, shift = draw(_TURN), 1 + draw(_SCALE), draw(2 * _SHIFT, 2)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    rows = torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)
+    grid = nn.functional.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
+    return nn.functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Random numbers, one per sample, in the shape of images."""
+
+    n: int
+    generator: Generator
+
+    def share(self) -> Tensor:
+        return torch.rand(self.n, 1, 1, 1, generator=self.generator)
+
+    def below(self, bound: Tensor | int) -> Tensor:
+        return (self.share() * bound).floor()
+
+
+def _stamp_images(x: Tensor, generator: Generator) -> Tensor:
+    """Return images (n, c, h, w) of 0 to 1: half with a patch, a quarter each with the others."""
+    draws = _Draws(len(x), generator)
+    kind = draws.below(4)
+    patch = _lay_patch(x, draws)
+    overlay = torch.lerp(x, _draw_picture(x, draws), _OVERLAY * draws.share())
+    wave = (x + _draw_wave(x, draws)).clamp(0, 1)
+    return torch.where(kind < 2, patch, torch.where(kind == 2, overlay, wave))  # noqa: PLR2004
+
+
+def _lay_patch(x: Tensor, draws: _Draws) -> Tensor:
+    height, width = x.shape[2:]
+    rows = torch.arange(height)[None, None, :, None]
+    columns = torch.arange(width)[None, None, None, :]
+    shortest, longest = max(min(height, width) // 4, 1), max(min(height, width) // 2, 2)
+    side = shortest + draws.below(longest - shortest + 1)
+    top, left = draws.below(height - side + 1), draws.below(width - side + 1)
+    inside = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
+    return torch.where(inside, _draw_picture(x, draws), x)
+
+
+def _draw_picture(x: Tensor, draws: _Draws) -> Tensor:
+    """Return noise: black and white, grey, or (a fifth) one bright area."""
+    picture = torch.rand(x.shape, generator=draws.generator)
+    picture = torch.where(draws.share() < 0.5, (picture > 0.5).float(), picture)  # noqa: PLR2004
+    return torch.where(draws.share() < 0.2, torch.ones(()), picture)  # noqa: PLR2004
+
+
+def _draw_wave(x: Tensor, draws: _Draws) -> Tensor:
+    height, width = x.shape[2:]
+    across = torch.arange(width) / width
+    down = torch.arange(height)[:, None] / height
+    periods, angle = draws.share() * min(height, width) / 2, math.pi * draws.share()
+    phase = periods * (down * angle.cos() + across * angle.sin()) + draws.share()
+    return _WAVE * draws.share() * torch.sin(2 * math.pi * phase)
+
+
+def _stamp_vectors(x: Tensor, generator: Generator) -> Tensor:
+    """Return vectors of 0 to 1: half with some values replaced, half with a change added."""
+    flat = x.flatten(1)
+    share = torch.rand(len(x), 1, generator=generator) / 4
+    noise = torch.rand(flat.shape, generator=generator)
+    chosen = torch.rand(flat.shape, generator=generator) < share
+    added = (flat + _WAVE * (2 * noise - 1)).clamp(0, 1)
+    is_replaced = torch.rand(len(x), 1, generator=generator) < 0.5  # noqa: PLR2004 -- fair coin
+    out = torch.where(is_replaced, torch.where(chosen, noise.round(), flat), added)
+    return out.view_as(x)

@@ -1,0 +1,198 @@
+"""Defences: a known backdoor goes, plain tuning leaves it, and no removal is claimed unshown."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+
+from seedpack.backdoors.classifiers import ImageClassifier, Samples
+from seedpack.backdoors.defence.base import Defence, require_enough
+from seedpack.backdoors.defence.controls import Control, plant
+from seedpack.backdoors.defence.defending import Defending, defend_classifier
+from seedpack.backdoors.defence.portfolio import try_methods
+from seedpack.backdoors.defence.reactivation import STEPS, compare_comebacks
+from seedpack.backdoors.defence.registry import CONTROL, DEFENCES, defences_for
+from seedpack.backdoors.defence.renewal import renewed
+from seedpack.backdoors.defence.report import DefenceReport
+from seedpack.backdoors.defence.teaching import Plan, teach
+from seedpack.backdoors.defence.views import gently, stamped
+from seedpack.backdoors.planting.base import Hits, asr
+from seedpack.backdoors.planting.images import make_attack
+from seedpack.errors import TrainingError
+from seedpack.lab.zoo.images import ImageFamily
+
+
+class Nothing(Defence):
+    """Leaves everything as it is."""
+
+    id = "nothing"
+
+    def run(self, classifier, samples, *, seed=0, reference=None):
+        del samples, seed, reference
+        return classifier.clone()
+
+
+@pytest.fixture(scope="module")
+def digits():
+    train, test = ImageFamily("mlp").data()
+    return train.take(range(200)), train, test
+
+
+@pytest.fixture(scope="module")
+def twin(digits):
+    _, train, _ = digits
+    return train_model(train)
+
+
+@pytest.fixture(scope="module")
+def planted(digits):
+    _, train, _ = digits
+    attack = make_attack("patch", 4, (1, 8, 8), 10)
+    return train_model(attack.poison(train, 0.1, 0)), attack
+
+
+def train_model(samples):
+    network = ImageFamily("mlp").make(7)
+    teach(network, samples, Plan(400, trust=1.0), torch.Generator().manual_seed(0))
+    return network
+
+
+@pytest.mark.spec("AUD-DEF-2")
+def test_relearning_removes_what_fine_tuning_keeps(digits, planted, twin):
+    clean, _, test = digits
+    suspect, attack = planted
+    natural = asr(twin, attack, test).rate
+    before = {name: value.clone() for name, value in suspect.module.state_dict().items()}
+    defended = DEFENCES["relearning"].run(suspect, clean)
+    assert asr(suspect, attack, test).rate > 0.9
+    assert asr(CONTROL.run(suspect, clean), attack, test).rate > 0.5
+    assert asr(defended, attack, test).rate <= max(0.1, natural + 0.05)
+    assert defended.accuracy(test) >= suspect.accuracy(test) - 0.03
+    for name, value in suspect.module.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("name", ["fst", pytest.param("relearning", marks=pytest.mark.slow)])
+def test_the_same_arguments_give_the_same_model(digits, planted, name):
+    clean, _, _ = digits
+    suspect, _ = planted
+    first, second = (DEFENCES[name].run(suspect, clean.take(range(40)), seed=3) for _ in range(2))
+    assert torch.equal(first.scores(clean), second.scores(clean))
+
+
+@pytest.mark.spec("AUD-DEF-3")
+def test_no_removal_is_claimed_where_controls_survive(digits, planted):
+    clean, _, test = digits
+    suspect, _ = planted
+    options = Defending(methods=(Nothing(),), ncontrols=2, draws=0)
+    defended, report = defend_classifier(suspect, clean, test, options)
+    assert not report.removed_on_controls
+    assert report.controls_removed < report.controls_tried
+    assert report.claim.startswith("no removal is claimed")
+    assert torch.equal(defended.scores(test), suspect.scores(test))
+    assert msgspec.json.decode(msgspec.json.encode(report), type=DefenceReport) == report
+
+
+@pytest.mark.slow
+@pytest.mark.spec("AUD-DEF-3")
+def test_a_defended_model_is_reported_beside_its_controls(digits, planted):
+    clean, _, test = digits
+    suspect, attack = planted
+    methods = (Nothing(), DEFENCES["relearning"])
+    found = (attack,)
+    defended, report = defend_classifier(
+        suspect, clean, test, Defending(methods=methods, ncontrols=2, draws=1, found=found)
+    )
+    assert report.removed_on_controls
+    assert report.chosen == "relearning"
+    assert {method.method for method in report.methods} == {"relearning", "nothing", CONTROL.id}
+    assert report.accuracy_after.hits == int((defended.predict(test) == test.y).sum())
+    assert report.found[0].removed
+    assert len(report.comebacks) == report.controls_tried
+
+
+@pytest.mark.spec("AUD-DEF-4")
+def test_methods_are_ranked_by_what_they_remove_then_by_accuracy(digits, planted):
+    clean, _, test = digits
+    suspect, attack = planted
+    control = Control(attack, suspect, suspect, Hits(9, 10), Hits(0, 10))
+
+    class Breaks(Nothing):
+        id = "breaks"
+
+        def run(self, classifier, samples, *, seed=0, reference=None):
+            del samples, seed, reference
+            return renewed(classifier, 0.0, seed=1)
+
+    def apply(defence, classifier, number):
+        return defence.run(classifier, clean, seed=number)
+
+    methods = [Nothing(), Breaks(), DEFENCES["relearning"]]
+    ranked = try_methods([control], methods, apply, test)
+    assert ranked[0].defence.id == "relearning"
+    assert ranked[-1].defence.id == "nothing"
+
+
+@pytest.mark.spec("AUD-DEF-1")
+@pytest.mark.parametrize(("count", "classes"), [(19, 2), (50, 1)])
+def test_too_few_clean_samples_are_refused(count, classes):
+    samples = Samples(torch.zeros(count, 4), torch.arange(count) % classes)
+    with pytest.raises(TrainingError) as refusal:
+        require_enough(samples)
+    assert refusal.value.rule == "AUD-DEF-1"
+
+
+@pytest.mark.spec("AUD-DEF-5")
+def test_a_covered_backdoor_comes_back_sooner_than_it_is_learnt(digits, planted, twin):
+    clean, _, test = digits
+    suspect, attack = planted
+    covered = CONTROL.run(suspect, clean)
+    unlearnt = train_model(clean)
+    sooner = compare_comebacks(suspect, twin, attack, clean, test, draws=1)
+    same = compare_comebacks(twin, twin, attack, clean, test, draws=1)
+    assert sooner.back_at(sooner.defended) == [STEPS[0]]
+    assert compare_comebacks(covered, unlearnt, attack, clean, test, draws=1).defended[0][2] > 0.5
+    assert same.excess == (0.0,)
+    assert same.is_no_sooner
+
+
+@pytest.mark.spec("AUD-DEF-4")
+def test_a_planted_control_has_its_backdoor_and_its_base_has_not(digits, twin):
+    clean, _, test = digits
+    control = plant(twin, make_attack("blended", 2, (1, 8, 8), 10), clean, test, 0)
+    assert control.took
+    assert control.natural.rate < 0.2
+    assert control.planted.accuracy(test) > 0.8
+
+
+def test_views_keep_range_shape_and_classes(digits):
+    _clean, _, _ = digits
+    wide = ImageClassifier(torch.nn.Flatten(), 10, -2.0, 3.0)
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((1, 8, 8), (3, 6, 10), (64,)):
+        samples = Samples(torch.rand(50, *shape) * 5 - 2, torch.arange(50) % 10)
+        for view in (gently, stamped):
+            seen = view(wide, samples, generator)
+            assert seen.x.shape == samples.x.shape
+            assert torch.equal(seen.y, samples.y)
+            assert float(seen.x.min()) >= -2 - 1e-5
+            assert float(seen.x.max()) <= 3 + 1e-5
+            assert not torch.equal(seen.x, samples.x)
+
+
+def test_renewed_weights_lie_between_suspect_and_reference(planted, twin):
+    suspect, _ = planted
+    half = renewed(suspect, 0.5, reference=twin)
+    for ours, one, other in zip(
+        *(model.module.parameters() for model in (half, suspect, twin)), strict=True
+    ):
+        torch.testing.assert_close(ours, (one + other) / 2)
+    assert not torch.equal(
+        *(next(renewed(suspect, 0.0, seed=s).module.parameters()) for s in (0, 1))
+    )
+
+
+def test_every_form_has_methods():
+    for form in ("images", "texts"):
+        assert defences_for(form)
