@@ -84,11 +84,12 @@ def _judge_tuned(
 ) -> tuple[list[Figure], list[tuple[Gate, Finding]]]:
     assembled, control = scores["assembled"], scores["random init"]
     thorough = scores[_STRONGEST]
-    value = make_figure("assembled, tuned", assembled, control=control)
     # AUD-RET-1: a recipe for tuning is a poor one for random weights.
     name = _STRONGEST if mean_value(thorough) > mean_value(control) else "random init"
+    better = scores[name]
+    value = make_figure("assembled, tuned", assembled, control=better)
     gain = make_difference(
-        f"assembled minus {name}", assembled, scores[name], note="the same samples and seeds"
+        f"assembled minus {name}", assembled, better, note="the same samples and seeds"
     )
     figures = [
         value,
@@ -98,8 +99,8 @@ def _judge_tuned(
     ]
     judged = [_judge_level(value, assembled), _judge_gain(gain)]
     if "original" in scores:
-        kept = make_retention("retention, tuned", assembled, scores["original"], scores[name])
-        figures += [make_figure("original, tuned", scores["original"], control=control), kept]
+        kept = make_retention("retention, tuned", assembled, scores["original"], better)
+        figures += [make_figure("original, tuned", scores["original"], control=better), kept]
         judged.append(_judge_kept(kept))
     return figures, judged
 

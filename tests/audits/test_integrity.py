@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 from safetensors.torch import save_file
 
+from seedpack.assemble import open_base
 from seedpack.audits import PROFILES, Spec, Status
 from seedpack.audits.gates import conclude
 from seedpack.audits.integrity import Integrity
@@ -15,15 +17,13 @@ from seedpack.audits.mutations import verify_fully
 from seedpack.audits.results import Severity
 from seedpack.audits.runner import open_context
 from seedpack.errors import IntegrityError, TrustError
-from seedpack.extract import extract
+from seedpack.extract import extract, extract_delta
 from seedpack.seed.opening import open_unverified
 from seedpack.trust.store import encode_trust_store
 from tests.audits import small_network
 from tests.builders import make_key, trusting
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from seedpack.audits import AuditResult
     from seedpack.audits.integrity import Check
 
@@ -120,3 +120,25 @@ def test_the_report_says_what_was_done(spec: Spec, tmp_path: Path) -> None:
     assert "1.5 %" in result.findings[0].evidence  # 3 / 200
     assert [gate.name for gate in result.gates] == ["tampering-refused"]
     assert not list(tmp_path.glob("scratch-*"))
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_delta_seed_is_judged_over_its_base(spec: Spec, tmp_path: Path, given: bool) -> None:
+    tuned = small_network.make().state_dict()
+    tuned["3.bias"] = tuned["3.bias"] + 1
+    model, delta = tmp_path / "tuned.safetensors", tmp_path / "delta.seed"
+    save_file(tuned, model)
+    base = Path(spec.seed if given else spec.model)
+    with open_base(base, open_unverified) as opened:
+        extract_delta(model, delta, base=opened, name="a/delta", key=make_key())
+    with open_unverified(delta) as contents:
+        about = Spec(model=str(model), seed=str(delta), seed_id=contents.id, base=str(base))
+    if given:
+        about = msgspec.structs.replace(
+            about, store=encode_trust_store(trusting(make_key())).decode()
+        )
+    assert run(about, tmp_path / "work").status is Status.PASS
+    other = msgspec.structs.replace(about, base=str(model))
+    result = run(other, tmp_path / "work")
+    assert result.status is Status.UNDECIDED
+    assert "BAS-2" in result.reason
