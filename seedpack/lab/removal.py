@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
+from seedpack.backdoors.defence.reactivation import TOLERANCE
 from seedpack.backdoors.planting.base import Hits
 from seedpack.lab.groups import ASR_COUNTS, grouped, mean
 from seedpack.lab.metrics import share
@@ -57,6 +58,7 @@ def _row(
 ) -> DefenceRow:
     costs = [records[m].accuracy - left[m].accuracy for m in left]
     interval = mean_interval(costs)
+    excesses = [one.excess for one in left.values() if one.excess is not None]
     return DefenceRow(
         defence=name,
         samples=samples,
@@ -67,5 +69,6 @@ def _row(
         accuracy_cost=mean(costs),
         cost_low=interval.low if isfinite(interval.low) else None,
         cost_high=interval.high if isfinite(interval.high) else None,
+        no_sooner=share(sum(excess <= TOLERANCE for excess in excesses), len(excesses)),
         seconds=mean(one.seconds for one in left.values()),
     )

@@ -45,6 +45,8 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
         removed: Share of models whose rate fell to 10 %, or 5 points above the clean twin's.
         accuracy_cost: Mean loss of accuracy, in shares.
         cost_low, cost_high: Its interval; None for one model.
+        no_sooner: Share of models whose backdoor, removed or not, comes back no sooner than a
+            clean twin learns it; None where there is no trigger.
         seconds: Per model, on average.
     """
 
@@ -57,6 +59,7 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
     accuracy_cost: float
     cost_low: float | None
     cost_high: float | None
+    no_sooner: Rate | None
     seconds: float
 
 

@@ -13,24 +13,30 @@ import time
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 import seedpack.backdoors
+from seedpack.backdoors.defence.reactivation import compare_comebacks
 from seedpack.backdoors.planting.base import Hits, asr
 from seedpack.backdoors.search.base import SearchResult
 from seedpack.errors import StoreError
 from seedpack.files import atomic_output
 from seedpack.lab.methods import get_defence, get_search
+from seedpack.lab.rows import FLIP
 from seedpack.lab.zoo.families import draw_clean
 
 if TYPE_CHECKING:
-    from seedpack.backdoors.classifiers import Samples
+    from collections.abc import Sequence
+
+    from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.search.base import Key
     from seedpack.lab.units import Unit
     from seedpack.lab.zoo.members import Part
     from seedpack.lab.zoo.registry import Zoo
+    from seedpack.lab.zoo.store import ZooModel
 
 _DIGITS: Final = 12  # of the digest in the folder's name
 _SAMPLE_SEEDS: Final[dict[Part, int]] = {"development": 1, "sealed": 2}
@@ -63,6 +69,8 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         hits, nvictims: After the defence; 0 of 0 for a clean model.
         accuracy: After it.
+        excess: How much sooner the backdoor comes back than a clean twin learns it; None: no
+            trigger that could come back.
     """
 
     defence: str
@@ -70,6 +78,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     nvictims: int
     accuracy: float
     seconds: float
+    excess: float | None = None
 
 
 def perform(unit: Unit, zoo: Zoo) -> None:
@@ -148,4 +157,18 @@ def _defend(unit: Unit, zoo: Zoo) -> Removed:
         nvictims=hits.n,
         accuracy=defended.accuracy(test),
         seconds=seconds,
+        excess=_excess(defended, twins, model, samples, test),
     )
+
+
+def _excess(
+    defended: Classifier,
+    twins: Sequence[Classifier],
+    model: ZooModel,
+    samples: Samples,
+    test: Samples,
+) -> float | None:
+    if model.attack is None or model.record.kind == FLIP or not twins:
+        return None
+    comeback = compare_comebacks(defended, twins[0], model.attack, samples, test)
+    return fmean(comeback.excess)

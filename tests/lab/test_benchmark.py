@@ -11,9 +11,11 @@ import torch
 from msgspec.structs import replace
 
 from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.planting.base import asr
 from seedpack.errors import StoreError
 from seedpack.lab.benchmark import Plan, run
 from seedpack.lab.groups import group_of
+from seedpack.lab.methods import get_defence
 from seedpack.lab.removal import is_removed
 from seedpack.lab.units import Unit, searching
 from seedpack.lab.work import Found, Removed, methods_digest, perform, read_result, result_path
@@ -80,6 +82,27 @@ def test_plain_tuning_removes_no_trigger(cache):
     assert row.asr_after > 0.5
     assert abs(row.accuracy_cost) < 0.05
     assert row.cost_low <= row.accuracy_cost <= row.cost_high
+
+
+def test_what_needs_no_trigger_has_none_that_comes_back(cache):
+    (family,) = run(PLAN, Zoo(cache)).families
+    rows = {row.group: row for row in family.defences}
+    assert rows["flip"].no_sooner is None
+    assert rows["universal"].no_sooner.n == rows["universal"].removed.n
+
+
+@pytest.mark.slow
+def test_the_portfolio_leaves_its_suspect_alone(cache):
+    zoo = Zoo(cache)
+    suspect = zoo.model(Member("mlp", "blended", 501))
+    before = {name: value.clone() for name, value in suspect.classifier.module.state_dict().items()}
+    twins = [zoo.model(Member("mlp", "twin", 300)).classifier]
+    train, test = zoo.family("mlp").data()
+    samples = draw_clean(train, 50, 0)
+    defended = get_defence("portfolio")(suspect.classifier, samples, twins)
+    after = suspect.classifier.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert asr(defended, suspect.attack, test).rate < suspect.record.asr
 
 
 def test_a_second_run_does_nothing_anew(cache):
