@@ -247,6 +247,6 @@ def _searched(context: Context, effort: _Effort, beside: str) -> str:
     return (
         f"projected gradient ascent, {effort.steps} steps from a random start, on {count} "
         f"examples against {model}, {nseeds} seeds, radii {radii} {unit}; beside random changes "
-        f"of the same size and {f'the {beside}' if beside else 'nothing else'}. Stronger attacks exist: these "
-        "figures are upper bounds of the accuracy under attack."
+        f"of the same size and {f'the {beside}' if beside else 'nothing else'}. "
+        "Stronger attacks exist: these figures are upper bounds of the accuracy under attack."
     )
