@@ -23,6 +23,7 @@ from seedpack.audits.measures import (
     consumer_arm,
     data_of,
     gate_on,
+    is_small,
     make_difference,
     make_figure,
     make_series,
@@ -218,7 +219,10 @@ def _measure(
 
 def _report(context: Context, cells: Sequence[Cell], model: _Model) -> AuditResult:
     arm = consumer_arm(context)
-    whole, control = score_arm(context, arm), score_arm(context, as_control(arm))
+    whole, control = (
+        score_arm(context, arm),
+        score_arm(context, as_control(arm, thorough=is_small(context))),
+    )
     figures = [make_figure("whole, tuned", whole, control=control)]
     gates, findings = [], []
     for cell in cells:
@@ -230,7 +234,9 @@ def _report(context: Context, cells: Sequence[Cell], model: _Model) -> AuditResu
         if cell.zero_shot is not None:
             figures.append(make_figure(f"as it is, {what}", [cell.zero_shot], note=missing))
         if (cell.share, cell.order) == _DECIDING:
-            statement = f"{what}, the rest initial, are worth no less than random init, tuned alike"
+            statement = (
+                f"{what}, the rest initial, are worth no less than random init after few samples"
+            )
             gates.append(gate_on(gain, "partial-80", statement, at_least=0.0))
             bad = "A part of the layers is worth less than random weights"
             hint = "take the whole seed, or all layers of a module"

@@ -15,10 +15,10 @@ from seedpack.codecs.ecq import EcqCodec
 from seedpack.codecs.registry import FALLBACK_ID, LOSSLESS_IDS
 from seedpack.codecs.scatter import Cutting, ScatterCodec
 from seedpack.codecs.scatter.form import LOW, with_copies
-from seedpack.limits import MAX_CHUNK_RAW_NBYTES, MAX_SHARDS
+from seedpack.limits import MAX_SHARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
@@ -77,8 +77,9 @@ def _cutting(chunk_nbytes: int | None) -> Cutting:
     """Return how to cut a tensor so that its chunks are of one class of sizes, where asked for."""
     if chunk_nbytes is None:
         return Cutting()
-    class_nbytes = chunk_nbytes / _FULL
-    return Cutting(chunk_nbytes, min_chunks=1, whole_nbytes=int(class_nbytes * _HALF))
+    class_nbytes = 1 << chunk_nbytes.bit_length()
+    whole_nbytes = int(class_nbytes * _HALF)
+    return Cutting(chunk_nbytes, 1, whole_nbytes=whole_nbytes, most_nbytes=class_nbytes - 1)
 
 
 def is_lossless(encoded: Encoded) -> bool:
@@ -105,11 +106,24 @@ def widest_stripe(percent: int) -> int:
 def fit_chunks(layer_nbytes: Sequence[int], percent: int) -> int:
     """Return a size of chunks with which all of them make one stripe, if any size does."""
     most = min(widest_stripe(percent), _ENOUGH_CHUNKS)
+    fitting = []
     for bits in range(_LEAST_BITS, _MOST_BITS):
         goal = int((1 << bits) * _FULL)
         if sum(-(-nbytes // goal) for nbytes in layer_nbytes) <= most:
-            return goal
-    return min(int((1 << _MOST_BITS) * _FULL), MAX_CHUNK_RAW_NBYTES)
+            fitting.append(bits)
+    # A layer just above the goal would be cut into halves below the class: the next one holds it
+    # in its record.
+    good = [bits for bits in fitting if not any(map(_is_between(bits), layer_nbytes))]
+    if not fitting:
+        return int((1 << _MOST_BITS) * _FULL)
+    # Not larger than twice the least: of few chunks each is a large share of the model.
+    bits = good[0] if good and good[0] <= fitting[0] + 1 else fitting[0]
+    return int((1 << bits) * _FULL)
+
+
+def _is_between(bits: int) -> Callable[[int], bool]:
+    class_nbytes = 1 << bits
+    return lambda nbytes: class_nbytes * _FULL < nbytes < class_nbytes * 2 * _HALF
 
 
 def carry_copies(layers: list[EncodedLayer], spill: Spill) -> list[EncodedLayer]:

@@ -85,7 +85,7 @@ def test_no_stripe_is_wider_than_the_code_allows(percent):
 
 
 def test_sizes_of_chunks_grow_with_the_model():
-    goals = [fit_chunks([1 << bits] * 4, 100) for bits in range(8, 32, 3)]
+    goals = [fit_chunks([3 << bits] * 4, 100) for bits in range(8, 32, 3)]
     assert goals == sorted(goals)
     assert goals[-1] < 4 << 20
 
@@ -126,3 +126,13 @@ def test_what_is_protected_is_decoded_to_eight_bits(tmp_path):
     _, manifest = make(tmp_path, codec="ecq", protect_top_bits=True)
     steps = [np.frombuffer(l.params["low_step"], "<f4")[0] for l in manifest.layers if l.chunks]
     assert all(0.001 < step < 0.002 for step in steps)  # of a root mean square of 0.1
+
+
+@pytest.mark.spec("EXT-68")
+@pytest.mark.parametrize("rows", [60, 100, 124, 128, 130, 200])
+def test_a_layer_of_about_the_size_of_chunks_is_no_exception(tmp_path, rows):
+    model = make_model(tmp_path, shapes=((rows, 64), (64, 128), (10, 64)))
+    extract(model, tmp_path / "a.seed", name="a", codec="ecq", interleave=True, parity_percent=100)
+    with open_unverified(tmp_path / "a.seed") as seed:
+        stored = [chunk.stored_nbytes for chunk in seed.manifest.data_chunks]
+    assert len({nbytes.bit_length() for nbytes in stored}) == 1

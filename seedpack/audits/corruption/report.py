@@ -9,6 +9,7 @@ import msgspec
 from seedpack.audits.arms import Arm
 from seedpack.audits.corruption.losses import KINDS
 from seedpack.audits.gates import decide
+from seedpack.audits.measures import as_control, is_small, score_arm
 from seedpack.audits.results import (
     AuditResult,
     Confidence,
@@ -66,12 +67,16 @@ class Baselines:
         if context.split is not None:
             self.samples = min(self.samples, len(context.split.train))
         self.whole = [self.tuned(context.spec.model, seed) for seed in context.seeds]
-        self.control = [self.tuned("", seed) for seed in context.seeds]
+        self.control = score_arm(context, self._control())
         zero_shot = self.arms.zero_shot(context.spec.model)
         self.zero_shot = None if zero_shot is None else zero_shot[0]
 
+    def _control(self) -> Arm:
+        """Return random weights, trained as well as they can be where that costs little."""
+        return as_control(Arm(samples=self.samples), thorough=is_small(self._context))
+
     def tuned(self, model: str, seed: int) -> Score:
-        """Return the deciding score of ``model`` (empty: random init) tuned with few samples."""
+        """Return the deciding score of ``model`` tuned with few samples."""
         return self.arms.scores(Arm(model=model, samples=self.samples, seed=seed))[0]
 
 

@@ -42,6 +42,7 @@ class Cutting(NamedTuple):
     chunk_nbytes: int | None = None  # of each, about; by default a sixteenth of the tensor's
     min_chunks: int = 4  # fewer lose too much of a layer at once
     whole_nbytes: int = 2048  # what is smaller costs little in its record, where it cannot be lost
+    most_nbytes: int | None = None  # of any chunk, where one more makes them that small
 
 
 class ScatterCodec:
@@ -88,6 +89,8 @@ class ScatterCodec:
             return None
         nchunks = self._count_chunks(once.stored_nbytes, values, dtype)
         encoded = self._encode_levels(inner, values, dtype, nchunks)
+        if encoded is not None and self._is_too_large(encoded) and nchunks < values.size:
+            encoded = self._encode_levels(inner, values, dtype, nchunks + 1)
         lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
         saves = encoded is not None and encoded.record_nbytes < lossless.record_nbytes
         return encoded if saves else None
@@ -98,9 +101,15 @@ class ScatterCodec:
 
     def _encode_exact(self, values: np.ndarray, dtype: DType) -> Encoded:
         nbytes = RAW.encode(values, dtype, chunk_raw_nbytes=MAX_CHUNK_RAW_NBYTES).stored_nbytes
-        rows = scatter(values, self._count_chunks(nbytes, values, dtype))
-        stored = RAW.encode(rows.ravel(), dtype, chunk_raw_nbytes=rows.shape[1] * dtype.itemsize)
+        nchunks = self._count_chunks(nbytes, values, dtype)
+        stored = _encode_rows(scatter(values, nchunks), dtype)
+        if self._is_too_large(stored) and nchunks < values.size:
+            stored = _encode_rows(scatter(values, nchunks + 1), dtype)
         return Encoded(self.id, *self._place(stored))
+
+    def _is_too_large(self, stored: Encoded) -> bool:
+        most_nbytes = self._cutting.most_nbytes
+        return most_nbytes is not None and max(map(len, stored.chunks), default=0) > most_nbytes
 
     def _encode_levels(
         self, inner: EcqCodec, values: np.ndarray, dtype: DType, nchunks: int
@@ -136,7 +145,7 @@ class ScatterCodec:
     def _count_chunks(self, stored_nbytes: int, values: np.ndarray, dtype: DType) -> int:
         """Return K, 1 where the layer's record is to hold it."""
         least = -(-values.size * max(dtype.itemsize, _F32.itemsize) // MAX_CHUNK_RAW_NBYTES)
-        goal, min_chunks, whole_nbytes = self._cutting
+        goal, min_chunks, whole_nbytes, _ = self._cutting
         goal = goal or max(stored_nbytes // _USUAL_CHUNKS, _MIN_CHUNK_NBYTES)
         nchunks = max(-(-stored_nbytes // goal), least)
         if nchunks < max(min_chunks, 2) and stored_nbytes <= whole_nbytes:
@@ -177,6 +186,11 @@ def _finer(inner: EcqCodec, values: np.ndarray, dtype: DType) -> EcqCodec:
     """Return the codec with four bits more than by default, which is where the top ones end."""
     step = default_step(values, dtype) / _LOW_LEVELS
     return EcqCodec(step, inner.mu) if is_step(step) else inner
+
+
+def _encode_rows(rows: np.ndarray, dtype: DType) -> Encoded:
+    """Return exact values, a chunk for each row."""
+    return RAW.encode(rows.ravel(), dtype, chunk_raw_nbytes=rows.shape[1] * dtype.itemsize)
 
 
 def _cut(rows: np.ndarray) -> Cut:
