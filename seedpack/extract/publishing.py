@@ -73,7 +73,7 @@ class Builder:
         fitting = _fitting_storage(plan, built)
         if fitting == plan.storage:
             return built
-        self.plan = self.plan._replace(storage=fitting)  # for the next seed, too
+        # Fitted to this seed alone: a level that is built again must come out as before (EXT-17).
         return self._build(plan._replace(storage=fitting), coding)
 
     def _build(self, plan: Plan, coding: Coding) -> Built:

@@ -136,3 +136,13 @@ def test_a_layer_of_about_the_size_of_chunks_is_no_exception(tmp_path, rows):
     with open_unverified(tmp_path / "a.seed") as seed:
         stored = [chunk.stored_nbytes for chunk in seed.manifest.data_chunks]
     assert len({nbytes.bit_length() for nbytes in stored}) == 1
+
+
+@pytest.mark.spec("EXT-17", "EXT-68")
+@pytest.mark.parametrize("limit", [19_000, 22_000, 25_000, 31_000])
+def test_a_largest_size_is_never_exceeded_however_chunks_are_fitted(tmp_path, limit):
+    model = make_model(tmp_path, shapes=((60, 64), (64, 96), (10, 64)))
+    report = extract(
+        model, tmp_path / "a.seed", name="a", max_nbytes=limit, interleave=True, parity_percent=100
+    )
+    assert report.file_nbytes == (tmp_path / "a.seed").stat().st_size <= limit
