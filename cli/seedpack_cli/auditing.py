@@ -1,4 +1,4 @@
-"""``--audit`` and ``--defend``: their options, and how an audit report reads on a terminal.
+"""``--audit`` and ``--defend``: their options, and what they start.
 
 options ──AuditOptions──> model assembled, tuned, defended ──audits──> report ──> stdout, DIR
 """
@@ -8,21 +8,25 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from seedpack.errors import StoreError
-from seedpack_cli import options, output, tuning
+from seedpack_cli import options, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seedpack.audits import AuditReport, AuditResult, Profile, Spec, Subject
-    from seedpack.audits.results import Figure, Gate
+    from seedpack.audits import AuditReport, Profile, Spec, Subject
+    from seedpack.backdoors.defence.report import DefenceReport
     from seedpack.crypto.keys import PrivateKey
     from seedpack.seed.contents import Contents
-    from seedpack_cli.tuning import Outcome, TuningOptions
+    from seedpack.training import Split
+    from seedpack.tune import TunePlan
+    from seedpack_cli.tuning import TuningOptions
+
+    Defender = Callable[[Path, Split, TunePlan, Path], DefenceReport]
 
 GATE_FAILED: Final = 10  # exit status
 _PANEL: Final = "Audit"
@@ -160,7 +164,7 @@ def read_audit_options(
     if defend and not has_task:
         raise typer.BadParameter("--defend needs data: --task TASK --train DATA --eval DATA")
     if audit is None:
-        if reference or shifts or cache or report_key or jobs:
+        if (reference and not defend) or shifts or cache or report_key or jobs:
             raise typer.BadParameter("for which audit? Give --audit as well")
         return None
     if report_key is not None and report is None:
@@ -241,6 +245,21 @@ def audit_model(
 
         write_report(report, chosen.folder, key=chosen.key)
     return report
+
+
+def defender(reference: Path | None) -> Defender:
+    """Return what defends a tuned model, from a clean reference where there is one."""
+
+    def defend(tuned: Path, split: Split, plan: TunePlan, out: Path) -> DefenceReport:
+        from seedpack.backdoors.defence.defending import Defending  # noqa: PLC0415
+        from seedpack.backdoors.defence.models import defend_model  # noqa: PLC0415
+
+        bar = output.progress_bar("defending")
+        watch = None if bar is None else lambda done, total, _: bar(done, total)
+        options = Defending(watch=watch)
+        return defend_model(tuned, split, plan, out, reference=reference, options=options)
+
+    return defend
 
 
 def finish(report: AuditReport | None) -> None:
@@ -345,63 +364,3 @@ def _watch() -> Callable[[str, int, int, str], None]:
             bar(done, total)
 
     return watch
-
-
-def describe_outcome(outcome: Outcome) -> tuple[dict[str, Any], list[str]]:
-    """Return what followed the assembly, for JSON and as lines."""
-    import msgspec  # noqa: PLC0415
-
-    row: dict[str, Any] = {}
-    lines: list[str] = []
-    if outcome.tuned is not None:
-        row["tuning"] = outcome.tuned.as_dict()
-        lines.append(tuning.describe(outcome.tuned))
-    if outcome.audit is not None:
-        row["audit"] = msgspec.to_builtins(outcome.audit)
-        lines.append(describe(outcome.audit))
-    return row, lines
-
-
-def describe(report: AuditReport) -> str:
-    """Return the report as lines: the verdict first, then what led to it."""
-    lines = [f"audit ({report.profile}): {report.status.value.upper()}"]
-    for result in report.results:
-        lines += _describe_result(result)
-    lines += [f"not run: {name}: {reason}" for name, reason in report.skipped]
-    return "\n".join(lines)
-
-
-def _describe_result(result: AuditResult) -> list[str]:
-    lines = [f"{result.status.value:<9} {result.audit}: {result.title} ({result.seconds:.0f} s)"]
-    if result.reason:
-        lines.append(f"    {result.reason}")
-    for finding in result.findings:
-        grade = f"{finding.severity.value}, confidence {finding.confidence.value}"
-        lines.append(f"    finding ({grade}): {finding.title}")
-        lines.append(f"        {finding.evidence}")
-    lines += [f"    {_describe_gate(gate)}" for gate in result.gates]
-    lines += [f"    {_describe_figure(figure)}" for figure in result.figures]
-    return lines
-
-
-def _describe_gate(gate: Gate) -> str:
-    text = f"gate {gate.status.value}: {gate.statement}"
-    if gate.value is not None:
-        text += f": {gate.value:.3f}{_bounds(gate.interval)}, {gate.side} {gate.threshold:g}"
-    return text + (f" ({gate.reason})" if gate.reason else "")
-
-
-def _describe_figure(figure: Figure) -> str:
-    value = "undefined" if figure.value is None else f"{figure.value:.3f}"
-    text = f"{figure.name}: {value}{_bounds(figure.interval)} {figure.unit}, n {figure.n}"
-    if figure.seeds > 1:
-        text += f", {figure.seeds} seeds"
-    if figure.control is not None:
-        text += f"; control {figure.control:.3f}{_bounds(figure.control_interval)}"
-    if figure.chance is not None:
-        text += f"; chance {figure.chance:.3f}"
-    return text + (f" ({figure.note})" if figure.note else "")
-
-
-def _bounds(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from seedpack.assemble import AssemblyReport
     from seedpack.audits import AuditReport
+    from seedpack.backdoors.defence.report import DefenceReport
     from seedpack.seed.contents import Contents
     from seedpack.training import Columns as ColumnNames
+    from seedpack.training import Split
     from seedpack.tune import ArmReport, TunePlan, TuneReport
 
 _PANEL = "Tuning (with --task)"
@@ -201,10 +203,11 @@ class TuningOptions:
 
 
 class Outcome(NamedTuple):
-    """What became of a seed: assembled, and if so asked tuned and audited."""
+    """What became of a seed: assembled, and if so asked tuned, defended and audited."""
 
     assembled: AssemblyReport
     tuned: TuneReport | None = None
+    defence: DefenceReport | None = None
     audit: AuditReport | None = None
 
 
@@ -214,6 +217,7 @@ def tune_seed(
     options: TuningOptions,
     assemble: Callable[[Path], AssemblyReport],
     *,
+    defend: Callable[[Path, Split, TunePlan, Path], DefenceReport] | None,
     audit: Callable[[Path, Path], AuditReport | None],
 ) -> Outcome:
     """Check the data, assemble a working copy with ``assemble``, tune it into ``out``.
@@ -223,6 +227,8 @@ def tune_seed(
         out: Where the model goes that the consumer will use.
         options: Task, data and how.
         assemble: Writes the model to a path.
+        defend: Takes the tuned model, data, plan, and where the defended one goes; None: the
+            tuned one stays as it is.
         audit: Takes the assembled model and the final one.
     """
     from seedpack.files import atomic_output  # noqa: PLC0415
@@ -241,14 +247,16 @@ def tune_seed(
     with tempfile.TemporaryDirectory(prefix=".seedpack-", dir=out.parent) as folder:
         copy = Path(folder) / f"model{ending}"
         assembled = assemble(copy)
-        report = tune(copy, split, plan, output=out, progress=_watch())
+        tuned = out if defend is None else Path(folder) / f"tuned{ending}"
+        report = tune(copy, split, plan, output=tuned, progress=_watch())
+        defence = None if defend is None else defend(tuned, split, plan, out)
         audited = audit(copy, out)
     if options.report is not None:
         with atomic_output(options.report, overwrite=True) as file:
             file.write((json.dumps(report.as_dict(), indent=2) + "\n").encode())
     if not options.control:
         output.print_note("no control arm: these figures alone do not show what the seed kept")
-    return Outcome(assembled, report, audited)
+    return Outcome(assembled, report, defence, audited)
 
 
 def _watch() -> Callable[[str, int, int], None]:

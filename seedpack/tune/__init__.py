@@ -12,7 +12,7 @@ from __future__ import annotations
 from seedpack.tune.classifier import TunedClassifier, load_classifier
 from seedpack.tune.plan import TunePlan
 from seedpack.tune.report import ArmReport, MetricReport, TuneReport
-from seedpack.tune.tuning import evaluate, load_split, tune, tune_arm, tune_model
+from seedpack.tune.tuning import evaluate, load_split, tune, tune_arm, tune_model, write_tuned
 
 __all__ = [
     "ArmReport",
@@ -26,4 +26,5 @@ __all__ = [
     "tune",
     "tune_arm",
     "tune_model",
+    "write_tuned",
 ]

@@ -145,7 +145,7 @@ def tune(
             )
             scores[arm].append(evaluate(adapter, split, recipe))
             if output is not None and arm == ASSEMBLED and seed == plan.seed:
-                _write(adapter, model, output)
+                write_tuned(adapter, model, output)
     difference, p, kept = compare_arms(scores)
     return TuneReport(
         task=split.task.name,
@@ -231,7 +231,17 @@ def evaluate(adapter: Adapter, split: Split, recipe: Recipe) -> list[Score]:
     return adapter.score(answer(adapter, items), split.evaluation)
 
 
-def _write(adapter: Adapter, model: Path, output: Path) -> None:
+def write_tuned(adapter: Adapter, model: Path, output: Path) -> None:
+    """Write a changed model beside the companions of the one that it came from.
+
+    Args:
+        adapter: Holds the model.
+        model: The folder or file that it was opened from.
+        output: A new folder, or a file.
+
+    Raises:
+        StoreError: OUT-1, OUT-2.
+    """
     if model.is_dir():
         with atomic_directory(output) as folder:
             _copy_companions(model, folder)

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_digits
 
 from tests.cli.conftest import Shell
@@ -86,6 +86,24 @@ def test_a_seed_that_keeps_nothing_fails_with_status_10_and_a_tuned_model_is_sti
     assert "FAIL" in done.stdout
     assert "warning: audit retention: fail" in done.stderr
     assert (shell.folder / "tuned.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.spec("AUD-DEF-3")
+def test_a_defended_model_is_written_with_what_the_defence_did_to_planted_controls(
+    shell: Shell,
+) -> None:
+    words = ("assemble", "net.seed", "-o", "defended.safetensors", "--key", "acme.pub", *DATA)
+    done = shell(*words, "--samples", "100", "--defend", "--no-control", "--format", "json")
+    assert done.status == 0, done.stderr
+    report = json.loads(done.stdout)["defence"]
+    assert report["samples"] == 100
+    assert report["controls_planted"] >= 2
+    assert "fine-tuning" in {method["method"] for method in report["methods"]}
+    assert report["claim"]
+    assert load_file(shell.folder / "defended.safetensors").keys() == (
+        load_file(shell.folder / "net.safetensors").keys()
+    )
 
 
 def test_without_data_what_needs_them_is_named_and_nothing_passes(shell: Shell) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seedpack_cli import auditing, options, output, tuning
+from seedpack_cli import auditing, options, output, tuning, verdicts
 from seedpack_cli.commands.batch import assemble_batch
 from seedpack_cli.commands.students import note_recipe
 
@@ -146,7 +146,8 @@ def assemble(
                 progress=output.progress_bar(f"assembling {seed.name}"),
             )
 
-        outcome = _consume(contents, out, assemble_to, chosen, audits, base)
+        defence = auditing.defender(reference) if defend else None
+        outcome = _consume(contents, out, assemble_to, chosen, defence, audits, base)
         if isinstance(contents, Seed) and not no_record:
             trusted[0].record(contents)
     note_recipe(contents.manifest.recipe)
@@ -159,8 +160,9 @@ def assemble(
     }
     state = "NOT verified" if insecure else "verified"
     tuned = "" if outcome.tuned is None else ", then tuned"
+    tuned += "" if outcome.defence is None else " and defended"
     text = f"{_line(out, outcome.assembled)} from a {state} seed{tuned}"
-    more, lines = auditing.describe_outcome(outcome)
+    more, lines = verdicts.describe_outcome(outcome)
     output.print_data(row | more, "\n".join((text, *lines)))
     auditing.finish(outcome.audit)
 
@@ -177,10 +179,11 @@ def _consume(
     out: Path,
     assemble_to: Callable[[Path], AssemblyReport],
     learned: tuning.TuningOptions,
+    defence: auditing.Defender | None,
     audits: auditing.AuditOptions | None,
     base: Path | None,
 ) -> tuning.Outcome:
-    """Assemble; tune and audit if so asked."""
+    """Assemble; tune, defend and audit if so asked."""
 
     def audit_to(model: Path, final: Path | None) -> AuditReport | None:
         if audits is None:
@@ -189,7 +192,9 @@ def _consume(
 
     try:
         if learned.task is not None:
-            return tuning.tune_seed(contents, out, learned, assemble_to, audit=audit_to)
+            return tuning.tune_seed(
+                contents, out, learned, assemble_to, defend=defence, audit=audit_to
+            )
         assembled = assemble_to(out)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from seedpack_cli import auditing, options, output, tuning
+from seedpack_cli import auditing, options, output, tuning, verdicts
 from seedpack_cli.commands.students import note_recipe
 
 if TYPE_CHECKING:
@@ -103,5 +103,5 @@ def audit(
             trusted[0].record(contents)
     note_recipe(contents.manifest.recipe)
     row = {"path": str(path), "audit": msgspec.to_builtins(found)}
-    output.print_data(row, auditing.describe(found))
+    output.print_data(row, verdicts.describe(found))
     auditing.finish(found)

@@ -1,0 +1,106 @@
+"""How audits and defences read on a terminal: the verdict first, then what led to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seedpack_cli import tuning
+
+if TYPE_CHECKING:
+    from seedpack.audits import AuditReport, AuditResult
+    from seedpack.audits.results import Figure, Gate
+    from seedpack.backdoors.defence.report import DefenceReport
+    from seedpack_cli.tuning import Outcome
+
+
+def describe_outcome(outcome: Outcome) -> tuple[dict[str, Any], list[str]]:
+    """Return what followed the assembly, for JSON and as lines."""
+    import msgspec  # noqa: PLC0415
+
+    row: dict[str, Any] = {}
+    lines: list[str] = []
+    if outcome.tuned is not None:
+        row["tuning"] = outcome.tuned.as_dict()
+        lines.append(tuning.describe(outcome.tuned))
+    if outcome.defence is not None:
+        row["defence"] = msgspec.to_builtins(outcome.defence)
+        lines += _describe_defence(outcome.defence)
+    if outcome.audit is not None:
+        row["audit"] = msgspec.to_builtins(outcome.audit)
+        lines.append(describe(outcome.audit))
+    return row, lines
+
+
+def _describe_defence(report: DefenceReport) -> list[str]:
+    before, after = (
+        "none" if rate.interval is None else f"{rate.hits / rate.n:.3f}{_bounds(rate.interval)}"
+        for rate in (report.accuracy_before, report.accuracy_after)
+    )
+    lost = f"{report.accuracy_lost:+.3f}{_bounds(report.accuracy_lost_interval)}"
+    lines = [
+        f"defence ({report.samples} samples, {report.seconds:.0f} s): {report.claim}",
+        f"    accuracy {before} before, {after} after, lost {lost}",
+    ]
+    for method in report.methods:
+        cost = "not tried" if method.accuracy_lost is None else f"{method.accuracy_lost:+.3f} lost"
+        lines.append(
+            f"    {method.method}: removed {method.removed} of {method.tried} planted, {cost}"
+        )
+    lines += [
+        f"    trigger {found.name}: {found.before.hits} of {found.before.n} before, "
+        f"{found.after.hits} of {found.after.n} after"
+        for found in report.found
+    ]
+    for comeback in report.comebacks:
+        sooner = "no sooner" if comeback.no_sooner else "SOONER"
+        lines.append(f"    reactivation of {comeback.attack}: {sooner} than in a clean twin")
+    if not report.guard_kept:
+        lines.append(
+            "    it costs more accuracy on held-out samples than it should, or leaves a trigger"
+        )
+    return lines
+
+
+def describe(report: AuditReport) -> str:
+    """Return the report as lines: the verdict first, then what led to it."""
+    lines = [f"audit ({report.profile}): {report.status.value.upper()}"]
+    for result in report.results:
+        lines += _describe_result(result)
+    lines += [f"not run: {name}: {reason}" for name, reason in report.skipped]
+    return "\n".join(lines)
+
+
+def _describe_result(result: AuditResult) -> list[str]:
+    lines = [f"{result.status.value:<9} {result.audit}: {result.title} ({result.seconds:.0f} s)"]
+    if result.reason:
+        lines.append(f"    {result.reason}")
+    for finding in result.findings:
+        grade = f"{finding.severity.value}, confidence {finding.confidence.value}"
+        lines.append(f"    finding ({grade}): {finding.title}")
+        lines.append(f"        {finding.evidence}")
+    lines += [f"    {_describe_gate(gate)}" for gate in result.gates]
+    lines += [f"    {_describe_figure(figure)}" for figure in result.figures]
+    return lines
+
+
+def _describe_gate(gate: Gate) -> str:
+    text = f"gate {gate.status.value}: {gate.statement}"
+    if gate.value is not None:
+        text += f": {gate.value:.3f}{_bounds(gate.interval)}, {gate.side} {gate.threshold:g}"
+    return text + (f" ({gate.reason})" if gate.reason else "")
+
+
+def _describe_figure(figure: Figure) -> str:
+    value = "undefined" if figure.value is None else f"{figure.value:.3f}"
+    text = f"{figure.name}: {value}{_bounds(figure.interval)} {figure.unit}, n {figure.n}"
+    if figure.seeds > 1:
+        text += f", {figure.seeds} seeds"
+    if figure.control is not None:
+        text += f"; control {figure.control:.3f}{_bounds(figure.control_interval)}"
+    if figure.chance is not None:
+        text += f"; chance {figure.chance:.3f}"
+    return text + (f" ({figure.note})" if figure.note else "")
+
+
+def _bounds(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
