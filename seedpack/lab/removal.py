@@ -58,14 +58,16 @@ def _row(
 ) -> DefenceRow:
     costs = [records[m].accuracy - left[m].accuracy for m in left]
     interval = mean_interval(costs)
-    excesses = [one.excess for one in left.values() if one.excess is not None]
+    gone = [one for m, one in left.items() if is_removed(records[m], one)]
+    # Of a backdoor that is still there, nothing can come back.
+    excesses = [one.excess for one in gone if one.excess is not None]
     return DefenceRow(
         defence=name,
         samples=samples,
         group=group,
         asr_before=mean(records[m].asr for m in left),
         asr_after=mean(Hits(one.hits, one.nvictims).rate for one in left.values()),
-        removed=share(sum(is_removed(records[m], left[m]) for m in left), len(left)),
+        removed=share(len(gone), len(left)),
         accuracy_cost=mean(costs),
         cost_low=interval.low if isfinite(interval.low) else None,
         cost_high=interval.high if isfinite(interval.high) else None,

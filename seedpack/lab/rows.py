@@ -45,8 +45,8 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
         removed: Share of models whose rate fell to 10 %, or 5 points above the clean twin's.
         accuracy_cost: Mean loss of accuracy, in shares.
         cost_low, cost_high: Its interval; None for one model.
-        no_sooner: Share of models whose backdoor, removed or not, comes back no sooner than a
-            clean twin learns it; None where there is no trigger.
+        no_sooner: Share of the removed backdoors that come back no sooner than a clean twin
+            learns them; None where none was removed, or none has a trigger.
         seconds: Per model, on average.
     """
 

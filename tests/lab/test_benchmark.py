@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 
+import msgspec
 import pytest
 import torch
 from msgspec.structs import replace
@@ -16,8 +17,8 @@ from seedpack.errors import StoreError
 from seedpack.lab.benchmark import Plan, run
 from seedpack.lab.groups import group_of
 from seedpack.lab.methods import get_defence
-from seedpack.lab.removal import is_removed
-from seedpack.lab.units import Unit, searching
+from seedpack.lab.removal import defence_rows, is_removed
+from seedpack.lab.units import Unit, defending, searching
 from seedpack.lab.work import Found, Removed, methods_digest, perform, read_result, result_path
 from seedpack.lab.zoo.families import draw_clean
 from seedpack.lab.zoo.members import Member
@@ -84,11 +85,16 @@ def test_plain_tuning_removes_no_trigger(cache):
     assert row.cost_low <= row.accuracy_cost <= row.cost_high
 
 
-def test_what_needs_no_trigger_has_none_that_comes_back(cache):
-    (family,) = run(PLAN, Zoo(cache)).families
-    rows = {row.group: row for row in family.defences}
-    assert rows["flip"].no_sooner is None
-    assert rows["universal"].no_sooner.n == rows["universal"].removed.n
+def test_only_what_was_removed_can_come_back(models):
+    (unit,) = defending({Member("mlp", "patch", 500): RECORD}, ["fine-tuning"], 50, 0.5)
+    path = result_path(models, unit)
+    path.parent.mkdir(parents=True)
+    for hits, excess, expected in ((90, 0.0, None), (0, 0.0, 1), (0, 0.5, 0), (0, None, None)):
+        left = Removed(defence="d", hits=hits, nvictims=100, accuracy=0.9, seconds=1, excess=excess)
+        path.write_bytes(msgspec.json.encode(left))
+        (row,) = defence_rows(models, {unit.member: RECORD}, ["fine-tuning"], 50)
+        assert row.removed.value == (hits == 0)
+        assert (row.no_sooner and row.no_sooner.value) == expected
 
 
 @pytest.mark.slow
