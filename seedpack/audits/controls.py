@@ -9,7 +9,7 @@ Inputs are taken to 0..1 and to (channels, height, width), whatever the model ca
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -20,12 +20,14 @@ from seedpack.backdoors.classifiers import (
     Classifier,
     ImageClassifier,
     Samples,
+    TextClassifier,
     from_adapter,
     samples_of,
 )
 from seedpack.backdoors.fitting import Course, fit
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.images import make_attack
+from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +43,9 @@ _COURSE: Final = Course(epochs=15, rate=3e-3)
 _KINDS: Final = "patch", "blended", "source-specific", "sinusoidal", "clean-label"
 _FLAT_KINDS: Final = ("blended",)  # of inputs without height
 _WORKS: Final = 0.5  # success from which on a planted control counts as one
+_TEXT_COURSE: Final = Course(epochs=3, rate=1e-4, batch=16)
+_MOST_TRAINED, _MOST_MEASURED = 1000, 500  # samples
+_TWIN_SAMPLES: Final = 10  # times the profile's, that twins of a reference learn from
 _TRIES: Final = 3  # patterns per control
 
 
@@ -103,13 +108,23 @@ class Subjects:
         seed = spec.random_seed + _FIRST_TWIN + number
         arm = Arm(
             model=self.start,
-            samples=spec.samples if self.start else None,
+            samples=self._nsamples() if self.start else None,
             seed=seed,
             robust=spec.robust and bool(self.start),
             thorough=not self.start,
         )
         adapter = self._arms.adapter(arm)
         return self._classifier(adapter), adapter
+
+    def _nsamples(self) -> int:
+        """Return how many examples twins of a reference learn from.
+
+        More than the consumer's few: what is audited often knew the task before.
+        """
+        wanted = max(
+            self._context.spec.samples or 0, _TWIN_SAMPLES * self._context.profile.nsamples
+        )
+        return min(wanted, len(self._split.train))
 
     def samples(self, adapter: Adapter, examples: Examples) -> Samples:
         """Return examples as the classifiers take them."""
@@ -136,34 +151,53 @@ def plant_controls(
     """Yield twins with ``count`` backdoors of each kind, those that can be planted.
 
     Args:
-        twin: Clean, of images; is copied.
-        train: What it was trained on.
+        twin: Clean; is copied.
+        train: What it was trained on, or some of it.
         evaluation: Where the success is measured.
         count: Per kind.
         seed: Of patterns, targets and training.
     """
-    if not isinstance(twin, ImageClassifier):
-        return
-    flat = train.x.shape[2] == 1 or train.x.shape[3] == 1
-    for kind in _FLAT_KINDS * 3 if flat else _KINDS[: 2 + count]:
+    train, evaluation = _some(train, _MOST_TRAINED), _some(evaluation, _MOST_MEASURED)
+    for kind in _kinds(twin, train, count):
         for i in range(count):
             control = _plant(twin, kind, train, evaluation, seed + 100 * i)
             if control is not None:
                 yield control
 
 
+def _kinds(twin: Classifier, train: Samples, count: int) -> tuple[str, ...]:
+    if isinstance(twin, TextClassifier):
+        return TEXT_KINDS[: 1 + count]
+    is_flat = train.x.shape[2] == 1 or train.x.shape[3] == 1
+    return _FLAT_KINDS if is_flat else _KINDS[: 2 + count]
+
+
 def _plant(
     twin: Classifier, kind: str, train: Samples, evaluation: Samples, seed: int
 ) -> Control | None:
-    shape = (int(train.x.shape[1]), int(train.x.shape[2]), int(train.x.shape[3]))
+    course = _TEXT_COURSE if isinstance(twin, TextClassifier) else _COURSE
     for number in range(seed, seed + _TRIES):
-        attack = make_attack(kind, number, shape, twin.nclasses)
+        attack = _make_attack(twin, kind, train, number)
         planted = twin.clone()
-        fit(planted, attack.poison(train, _POISONED, number), _COURSE, number)
+        fit(planted, attack.poison(train, _POISONED, number), course, number)
         hits, before = asr(planted, attack, evaluation), asr(twin, attack, evaluation)
         if hits.rate >= _WORKS and hits.rate - before.rate >= _WORKS / 2:
-            return Control(planted, replace(attack, id=kind), hits, before)
+            return Control(planted, attack, hits, before)
     return None
+
+
+def _make_attack(twin: Classifier, kind: str, train: Samples, seed: int) -> Attack:
+    if isinstance(twin, TextClassifier):
+        return make_text_attack(kind, seed, train, twin.usable, twin.nclasses)
+    shape = (int(train.x.shape[1]), int(train.x.shape[2]), int(train.x.shape[3]))
+    return make_attack(kind, seed, shape, twin.nclasses)
+
+
+def _some(samples: Samples, most: int) -> Samples:
+    """Return at most ``most`` samples, evenly from first to last."""
+    if len(samples) <= most:
+        return samples
+    return samples.take(torch.linspace(0, len(samples) - 1, most).round().long())
 
 
 def _spatial(shape: torch.Size) -> tuple[int, int, int]:
