@@ -73,9 +73,14 @@ def default_step(values: np.ndarray, dtype: DType = DTYPES["float32"]) -> float:
     return float(widen_bfloat16(rounded)[0])
 
 
+def most_chunk_values(itemsize: int, chunk_raw_nbytes: int) -> int:
+    """Return how many values a chunk may have."""
+    return min(chunk_raw_nbytes * _CHUNK_GROWTH, MAX_CHUNK_RAW_NBYTES) // itemsize
+
+
 def choose_cut(values: np.ndarray, chunk_raw_nbytes: int) -> Cut:
     """Return how to cut ``values`` (v,), v >= 1."""
-    most = min(chunk_raw_nbytes * _CHUNK_GROWTH, MAX_CHUNK_RAW_NBYTES) // values.itemsize
+    most = most_chunk_values(values.itemsize, chunk_raw_nbytes)
     nchunks = -(-values.size // most)
     chunk_values = -(-values.size // nchunks)  # so that none is much shorter than the others
     return Cut(chunk_values, min(max(chunk_values // _LANES, _MIN_LANE_VALUES), MAX_LANE_VALUES))

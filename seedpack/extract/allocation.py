@@ -72,10 +72,14 @@ class Allocation:
             for matrix in self._matrices
         }
 
+    def rates(self, level: int) -> dict[str, float]:
+        """Return about how many bits a value of each matrix takes."""
+        return {matrix.name: self._rate(matrix, level) for matrix in self._matrices}
+
     def estimate_nbytes(self, level: int) -> float:
         """Return about what all matrices take; the coarser, the less."""
         return sum(
-            matrix.nvalues * float(np.interp(self._relative(matrix, level), _STEPS, matrix.rates))
+            matrix.nvalues * self._rate(matrix, level)
             for matrix in self._matrices
         ) / 8  # fmt: skip
 
@@ -84,6 +88,9 @@ class Allocation:
         levels = range(self.finest, self.coarsest)
         found = bisect.bisect_left(levels, -nbytes, key=lambda level: -self.estimate_nbytes(level))
         return self.finest + found
+
+    def _rate(self, matrix: Matrix, level: int) -> float:
+        return float(np.interp(self._relative(matrix, level), _STEPS, matrix.rates))
 
     def _relative(self, matrix: Matrix, level: int) -> int:
         exponent = level + self._offsets[matrix.name] - matrix.scale

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from seedpack.codecs.base import BaseTensors, Encoded
+    from seedpack.dtypes import DType
 
 _NONE: Final[Mapping[str, float]] = MappingProxyType({})
 
@@ -32,6 +33,9 @@ class Choice(NamedTuple):
     settings: Mapping[str, float] = _NONE
     # Moves float32 values of the layer's shape to where the codec will keep them.
     adjust: Callable[[np.ndarray], np.ndarray] | None = None
+    # Does what the codec would do, knowing more than values: of float32 values of the layer's
+    # shape, its dtype, and the decoded bytes of a chunk. None as a codec does.
+    encode: Callable[[np.ndarray, DType, int], Encoded | None] | None = None
 
 
 class Coding(NamedTuple):

@@ -14,7 +14,7 @@ from seedpack.extract.publication import Publication
 from seedpack.extract.publishing import publish, publish_as
 from seedpack.extract.report import Expectation
 from seedpack.extract.rounds import build_to_target
-from seedpack.extract.targets import TARGET_CODEC, check_target, make_target
+from seedpack.extract.targets import GRID_CODEC, TARGET_CODEC, check_target, make_target
 from seedpack.frameworks import NamedTensor, open_model
 from seedpack.frameworks.observing import run_model
 from seedpack.seed.opening import open_unverified
@@ -50,9 +50,10 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
         output: The container; it appears when it is complete.
         name: Seed name (MAN-11).
         codec: For float tensors of two and more dimensions; all others are stored ``raw``.
-            Default: ``ecq`` with a target, else ``raw``.
-        ratio: Bytes of all tensors over bytes of the file, hit within 2 %; for ``ecq``.
-        max_nbytes: Size that the file never exceeds; for ``ecq``, and not with ``ratio``.
+            Default with a target: ``tcq``, and ``ecq`` where that comes as near; ``ecq`` alone
+            where chunks are interleaved. Without: ``raw``.
+        ratio: Bytes of all tensors over bytes of the file, hit within 2 %; for ``tcq`` or ``ecq``.
+        max_nbytes: Size that the file never exceeds; likewise, and not with ``ratio``.
         factory: ``module:function`` or ``file.py:function`` of yours: the tensors of a file must
             be those of the module that it builds. Never part of the seed.
         preset: Name of a size (EXT-62), instead of ``codec``, ``ratio`` and ``max_nbytes``.
@@ -72,6 +73,8 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
     """
     wish = _check_wish(codec, ratio, max_nbytes, preset, calibration)
     publication = Publication(name=name, **options)
+    if codec is None and wish == TARGET_CODEC and publication.is_scattered:
+        wish = GRID_CODEC  # the one whose chunks can be
     texts = None if calibration is None else read_texts(calibration)
     source = open_model(model, factory=factory)
     infos = source.infos()
@@ -94,7 +97,7 @@ def extract(  # noqa: PLR0913 -- each is an option of the command
         source,
         output,
         publication,
-        lambda builder: build_to_target(builder, target, running),
+        lambda builder: build_to_target(builder, target, running, wish),
         progress=progress,
     )
     return report if running is None else replace(report, expected=_expect(running, output))

@@ -149,6 +149,10 @@ def _encode(tensor: NamedTensor, choice: Choice, storage: Storage) -> tuple[Enco
         choice = Choice(CONSTANT_ID)  # EXT-20
     elif not is_matrix or not finite:
         choice = Choice(FALLBACK_ID)
+    if choice.encode is not None:
+        matrix = to_float32(values, tensor.dtype).reshape(tensor.shape)
+        own = choice.encode(matrix, tensor.dtype, storage.chunk_raw_nbytes)
+        return (own, finite) if own else _encode(tensor, Choice(FALLBACK_ID), storage)
     adjusted = values if choice.adjust is None else _adjust(tensor, values, choice.adjust)
     scattered = scatter_values(adjusted, tensor.dtype, choice, storage)
     encoded = scattered or encode_tensor(

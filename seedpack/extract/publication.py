@@ -50,6 +50,11 @@ class Publication:
     key: PrivateKey | None = None
     overwrite: bool = False
 
+    @property
+    def is_scattered(self) -> bool:
+        """Whether chunks are interleaved."""
+        return bool(self.interleave or self.protect_top_bits)
+
     def __post_init__(self) -> None:
         """Refuse a wrong call before any work."""
         if self.parity_percent is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedpack.codecs.registry import CONSTANT_ID
+from seedpack.extract.targets import TARGET_CODECS
 
 if TYPE_CHECKING:
     from seedpack.container.manifest import Claim
@@ -82,8 +83,11 @@ class ExtractReport:
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
-        """Names of the layers that the chosen codec did not take (EXT-13), const aside (EXT-20)."""
-        own = {self.codec, CONSTANT_ID}
+        """Names of the layers that the chosen codec did not take (EXT-13), const aside (EXT-20).
+
+        With a target, ``ecq`` stands in for ``tcq`` where it comes as near.
+        """
+        own = {self.codec, CONSTANT_ID, *(TARGET_CODECS if self.target is not None else ())}
         return tuple(layer.name for layer in self.layers if layer.codec not in own)
 
 

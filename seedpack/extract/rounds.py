@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from seedpack.errors import ExtractError
 from seedpack.extract.allocation import OCTAVE, Allocation, survey_matrices
-from seedpack.extract.coding import Choice, Coding
-from seedpack.extract.feedback import prepare_feedback, round_with_feedback
-from seedpack.extract.rows import find_shares, round_rows
+from seedpack.extract.choices import Chooser, Known, lay_lanes
+from seedpack.extract.coding import Coding
+from seedpack.extract.feedback import prepare_feedback
+from seedpack.extract.rows import find_shares
 from seedpack.extract.sensitivity import measure_sensitivity
 from seedpack.extract.targets import TARGET_CODEC, Size, search_level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from seedpack.codecs.tcq.columns import Columns
     from seedpack.extract.allocation import Matrix
     from seedpack.extract.building import Built, Plan
     from seedpack.extract.feedback import Feedback
@@ -27,19 +28,25 @@ if TYPE_CHECKING:
     from seedpack.frameworks.observing import RunningModel
 
 
-_MU: Final = 0.05  # of 0, 0.05, 0.13, the least harm at 14 to 18 times less than float32
-
-
 class Needs(NamedTuple):
     """What running the model has shown; the same however rows are weighed."""
 
     sensitivity: Sensitivity
     feedback: dict[str, Feedback]
     inputs: str  # kind of what it was run on
+    codec: str
 
 
-def build_to_target(builder: Builder, target: Target, running: RunningModel | None) -> Built:
+def build_to_target(
+    builder: Builder, target: Target, running: RunningModel | None, codec: str = TARGET_CODEC
+) -> Built:
     """Give each matrix bits by need, so that the file hits ``target``; the seed is in the spill.
+
+    Args:
+        builder: Builds seeds of the model.
+        target: Size to hit.
+        running: The model, where it can be run.
+        codec: One whose steps can be chosen.
 
     Raises:
         ExtractError: EXT-18, out of reach; EXT-6, EXT-14.
@@ -48,8 +55,9 @@ def build_to_target(builder: Builder, target: Target, running: RunningModel | No
     matrices = survey_matrices(builder.plan.source.tensors(), shares)
     needs = Needs(
         measure_sensitivity(running, matrices),
-        _measure_feedback(running, matrices),
+        _measure_feedback(running, matrices, lay_lanes(builder, codec)),
         running.inputs.kind if running else "none",
+        codec,
     )
     try:
         return _build_with(builder, target, matrices, needs, shares)
@@ -71,6 +79,8 @@ def _build_with(
 ) -> Built:
     sensitivity, feedback = needs.sensitivity, needs.feedback
     allocation = Allocation(matrices, _shift_offsets(sensitivity.offsets, shares))
+    chooser = Chooser(needs.codec, Known(feedback, shares))
+    nvalues = {matrix.name: matrix.nvalues for matrix in matrices}
     last: dict[int, Built] = {}  # of one level: what stands in the spill
 
     def build(level: int) -> Built:
@@ -81,11 +91,12 @@ def _build_with(
             "rows": "weighted by the text" if shares else "weighted alike",
             "target": target.text,
         }
+        rates = allocation.rates(level)
         choices = {
-            name: _choose(step, feedback.get(name), shares.get(name))
+            name: chooser.choose(name, step, nvalues=nvalues[name], rate=rates[name])
             for name, step in allocation.steps(level).items()
         }
-        built = builder.build(Coding(TARGET_CODEC, choices), recipe)
+        built = builder.build(Coding(needs.codec, choices), recipe)
         last.clear()
         last[level] = built
         return built
@@ -103,11 +114,11 @@ def _build_with(
 
 
 def _measure_feedback(
-    running: RunningModel | None, matrices: Sequence[Matrix]
+    running: RunningModel | None, matrices: Sequence[Matrix], lanes: Mapping[str, Columns]
 ) -> dict[str, Feedback]:
     if running is None:
         return {}
-    return prepare_feedback(running.moments([matrix.name for matrix in matrices]))
+    return prepare_feedback(running.moments([matrix.name for matrix in matrices]), lanes)
 
 
 def _find_shares(plan: Plan, running: RunningModel | None) -> dict[str, Shares]:
@@ -122,16 +133,6 @@ def _shift_offsets(offsets: Mapping[str, int], shares: Mapping[str, Shares]) -> 
     """Return the exponents of 1 / sqrt(h) with those of the grids that ``shares`` ask for."""
     shifts = {name: round(found.octaves * OCTAVE) for name, found in shares.items()}
     return {name: offset + shifts.get(name, 0) for name, offset in offsets.items()}
-
-
-def _choose(step: float, feedback: Feedback | None, shares: Shares | None) -> Choice:
-    if shares is not None:
-        moved = partial(round_rows, step=step, shares=shares)
-        return Choice(TARGET_CODEC, {"step": step, "mu": 0.0}, moved)
-    if feedback is None:
-        return Choice(TARGET_CODEC, {"step": step, "mu": _MU})
-    adjust = partial(round_with_feedback, feedback=feedback, step=step, mu=_MU)
-    return Choice(TARGET_CODEC, {"step": step, "mu": 0.0}, adjust)  # on the grid already
 
 
 def measure_size(built: Built, names: frozenset[str]) -> Size:

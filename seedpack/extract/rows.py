@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from seedpack.codecs.floats import store_float32
+from seedpack.codecs.tcq import Weights, encode_weighted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from seedpack.codecs.base import Encoded
+    from seedpack.dtypes import DType
 
 # The share of tokens that occur once is about the share of new ones in more text (Good
 # and Turing). It is spread over all rows, so that words that the text lacks are not worthless.
@@ -76,6 +81,29 @@ def round_rows(weight: np.ndarray, step: float, shares: Shares) -> np.ndarray:
         chosen = np.where(steps > levels[-1], np.rint(steps), chosen)  # beyond the sample
         values[rows] = np.copysign(chosen * step, some)
     return values
+
+
+def encode_rows(
+    weight: np.ndarray,
+    dtype: DType,
+    chunk_raw_nbytes: int,
+    *,
+    step: float,
+    shares: Shares,
+) -> Encoded | None:
+    """Return the form that codec tcq gives ``weight`` (o, i) with errors that count by row.
+
+    Args:
+        weight: (o, i) float32, finite.
+        dtype: Of the tensor.
+        chunk_raw_nbytes: As for any codec.
+        step: Of the codec.
+        shares: Of o rows.
+    """
+    stored = np.empty(weight.size, dtype.storage)
+    store_float32(weight.ravel(), stored, dtype)  # as it was: no bit is lost
+    classes = np.repeat(shares.classes.astype(np.uint8), weight.shape[1])
+    return encode_weighted(stored, dtype, step, Weights(shares.mus, classes), chunk_raw_nbytes)
 
 
 def estimate_row_rates(weight: np.ndarray, steps: Sequence[float], shares: Shares) -> list[float]:

@@ -26,7 +26,7 @@ from seedpack.extract.allocation import Allocation, survey_matrices
 from seedpack.extract.publication import Publication
 from seedpack.extract.publishing import publish_as
 from seedpack.extract.student_building import StudentPlan, build_student
-from seedpack.extract.targets import TARGET_CODEC, check_target, make_target
+from seedpack.extract.targets import GRID_CODEC, check_target, make_target
 from seedpack.frameworks import ModelSource, open_model
 from seedpack.frameworks.memory import MemoryWeights
 from seedpack.training.distillation import EFFORT
@@ -88,7 +88,7 @@ def extract_student(  # noqa: PLR0913 -- each is an option of the command
         StoreError: OUT, the output cannot be written; FIL, an input cannot be read.
         ValueError: No target, or two (wrong call).
     """
-    check_target(TARGET_CODEC, ratio, max_nbytes)
+    check_target(GRID_CODEC, ratio, max_nbytes)
     publication = Publication(name=name, **options)
     passages = read_passages(train, seed=effort.seed)
     teacher = open_model(model)

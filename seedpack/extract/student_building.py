@@ -23,7 +23,7 @@ from seedpack.extract.coding import Choice, Coding, Storage
 from seedpack.extract.layers import encode_layer
 from seedpack.extract.report import StudentReport
 from seedpack.extract.rounds import measure_size
-from seedpack.extract.targets import TARGET_CODEC, search_level
+from seedpack.extract.targets import GRID_CODEC, search_level
 from seedpack.frameworks.memory import MemoryWeights
 from seedpack.training.statistics import mean_interval
 
@@ -105,7 +105,7 @@ def build_student(
 def _coding(allocation: Allocation, level: int) -> Coding:
     steps = allocation.steps(level)
     return Coding(
-        TARGET_CODEC, {name: Choice(TARGET_CODEC, {"step": step}) for name, step in steps.items()}
+        GRID_CODEC, {name: Choice(GRID_CODEC, {"step": step}) for name, step in steps.items()}
     )
 
 

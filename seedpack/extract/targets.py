@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from seedpack.extract.allocation import Allocation
 
-TARGET_CODEC: Final = "ecq"  # the one whose steps can be chosen
+GRID_CODEC: Final = "ecq"
+TARGET_CODEC: Final = "tcq"  # with a target; where a plain grid comes as near, that
+TARGET_CODECS: Final = frozenset({GRID_CODEC, TARGET_CODEC})  # whose steps can be chosen
 
 _TOLERANCE: Final = 0.02  # EXT-16, EXT-17
 _GOOD_ENOUGH: Final = 0.005  # not worth another round
@@ -67,8 +69,8 @@ def check_target(codec: str, ratio: float | None, max_nbytes: int | None) -> Non
         return
     if ratio is not None and max_nbytes is not None:
         raise ValueError("either a ratio or a largest size")
-    if codec != TARGET_CODEC:
-        raise ValueError(f"codec {codec} has one size, targets are for {TARGET_CODEC}")
+    if codec not in TARGET_CODECS:
+        raise ValueError(f"codec {codec} has one size, targets are for {sorted(TARGET_CODECS)}")
     if ratio is not None and not 0 < ratio < math.inf:
         raise ValueError(f"ratio {ratio}")
     if max_nbytes is not None and max_nbytes < 1:

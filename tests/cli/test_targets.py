@@ -22,7 +22,7 @@ def test_EXT_16_ratio_makes_a_file_of_that_size(shell, model):
     done = shell("extract", model, "-o", "m.seed", "--ratio", 8, "--format", "json")
     assert done.status == 0, done.stderr
     row = json.loads(done.stdout)
-    assert row["codec"] == "ecq"
+    assert row["codec"] == "tcq"
     assert row["target"] == "ratio 8"
     assert abs((shell.folder / "m.seed").stat().st_size / (3 * 240_000 / 8) - 1) <= 0.02
 

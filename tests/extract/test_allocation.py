@@ -23,7 +23,7 @@ from seedpack.extract.allocation import (
     to_step,
 )
 from seedpack.extract.sensitivity import measure_sensitivity
-from seedpack.extract.targets import Size, Target, make_target, search_level
+from seedpack.extract.targets import TARGET_CODECS, Size, Target, make_target, search_level
 from seedpack.frameworks import NamedTensor, open_model
 from seedpack.frameworks.observing import run_model
 from seedpack.frameworks.probing import probe_harm
@@ -77,7 +77,20 @@ def test_EXT_16_ratio_is_hit_within_two_percent(model, tmp_path, ratio):
     nbytes = (tmp_path / "m.seed").stat().st_size
     assert nbytes == report.file_nbytes
     assert abs(nbytes / (raw_nbytes(model) / ratio) - 1) <= 0.02
-    assert report.codec == "ecq"
+    assert report.codec == "tcq"
+    assert set(report.fallbacks) == {"bias", "ids"}
+
+
+@pytest.mark.parametrize("ratio", [4, 8])
+def test_tcq_where_it_pays_and_ecq_where_that_is_asked_for(model, tmp_path, ratio):
+    by_default = make(model, tmp_path / "m.seed", ratio=ratio)
+    codecs = {layer.name: layer.codec for layer in by_default.layers}
+    assert {codecs[f"layer{i}"] for i in range(5)} == {"tcq"}
+    assert codecs["half"] == "ecq"  # too small for two tables
+    asked = make(model, tmp_path / "n.seed", ratio=ratio, codec="ecq")
+    scattered = make(model, tmp_path / "o.seed", ratio=ratio, interleave=True)
+    assert asked.codec == scattered.codec == "ecq"
+    assert "tcq" not in {layer.codec for layer in (*asked.layers, *scattered.layers)}
 
 
 @pytest.mark.spec("EXT-16")
@@ -152,9 +165,9 @@ def test_EXT_19_report_and_recipe_say_how_bits_were_given(model, families, tmp_p
         with open_unverified(tmp_path / how) as contents:
             recipe = contents.manifest.recipe
             steps = {
-                layer.name: layer.params["step"]
+                layer.name: layer.params.get("step") or layer.params["half_step"]
                 for layer in contents.manifest.layers
-                if layer.codec == "ecq"
+                if layer.codec in TARGET_CODECS
             }
         assert recipe["target"] == report.target
         assert recipe["probe"].startswith("none" if how.startswith("equal") else "noise of 0.3")

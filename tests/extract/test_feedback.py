@@ -8,20 +8,35 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seedpack.codecs import encode_tensor
+from seedpack.codecs.tcq.columns import lay_columns
+from seedpack.dtypes import DTYPES
 from seedpack.errors import ExtractError
 from seedpack.extract import extract
 from seedpack.extract.calibration import MIN_TEXTS, read_texts
-from seedpack.extract.feedback import prepare_feedback, round_with_feedback
+from seedpack.extract.feedback import (
+    encode_with_feedback,
+    prepare_feedback,
+    round_with_feedback,
+)
 from seedpack.extract.presets import BITS, Preset
 from seedpack.frameworks import open_model
 from seedpack.frameworks.observing import run_model
 from seedpack.seed.opening import open_unverified
 from seedpack.seed.verify import verify_seed
 from tests.builders import CREATED
+from tests.codecs.laws import decode, layer_for
+
+F32 = DTYPES["float32"]
+MIB = 1 << 20
 
 
 def make(model, output, **options):
     return extract(model, output, **({"name": "acme/m", "created": CREATED} | options))
+
+
+def decoded(encoded, shape):
+    return decode(layer_for(encoded, F32, shape, finite=True), encoded.chunks).reshape(shape)
 
 
 def error(weight, values, moment):
@@ -40,6 +55,34 @@ def test_EXT_60_feedback_loses_less_of_what_the_inputs_see(seed, width):
     assert np.array_equal(values, np.rint(values / np.float32(0.75)) * np.float32(0.75))
     plain = np.rint(weight / np.float32(0.75)) * np.float32(0.75)
     assert error(weight, values, moment) < error(weight, plain, moment)
+
+
+@pytest.mark.spec("EXT-60")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", [(700, 96), (350, 192)])
+def test_EXT_60_paths_of_columns_make_up_for_others_and_lose_less_than_a_grid(seed, shape):
+    random = np.random.default_rng(seed)
+    width = shape[1]
+    inputs = random.normal(size=(4 * width, width)) @ random.normal(size=(width, width))
+    moment = (inputs.T @ inputs / len(inputs)).astype(np.float32)
+    weight = random.normal(size=shape).astype(np.float32)
+    columns = lay_columns(shape, F32, MIB)
+    feedback = prepare_feedback({"w": moment}, {"w": columns})["w"]
+    by_path = encode_with_feedback(weight, F32, MIB, feedback=feedback, step=0.75, mu=0.05)
+    assert by_path.codec == "tcq"
+    without = encode_tensor("tcq", weight, F32, settings={"step": 0.75, "mu": 0.05})
+    grid = round_with_feedback(weight, feedback, 0.75, 0.05)
+    lost = error(weight, decoded(by_path, shape), moment)
+    assert lost < 0.7 * error(weight, decoded(without, shape), moment)
+    assert lost < 0.9 * error(weight, grid, moment)
+    on_grid = encode_tensor("ecq", grid, F32, settings={"step": 0.75, "mu": 0.0})
+    assert by_path.stored_nbytes < 1.02 * on_grid.stored_nbytes
+
+
+def test_feedback_without_lanes_is_no_way_to_code_columns():
+    feedback = prepare_feedback({"w": np.eye(4, dtype=np.float32)})["w"]
+    with pytest.raises(ValueError, match="lanes"):
+        encode_with_feedback(np.eye(4, dtype=np.float32), F32, MIB, feedback=feedback, step=1, mu=1)
 
 
 @given(st.integers(1, 40))

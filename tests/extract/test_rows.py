@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seedpack.codecs import encode_tensor
 from seedpack.codecs.ecq.levels import find_thresholds, round_to_levels
-from seedpack.extract.rows import estimate_row_rates, find_shares, round_rows
+from seedpack.dtypes import DTYPES
+from seedpack.extract.rows import encode_rows, estimate_row_rates, find_shares, round_rows
 from seedpack.frameworks import open_model
 from seedpack.frameworks.observing import run_model
+from tests.codecs.laws import decode, layer_for
+
+F32 = DTYPES["float32"]
+MIB = 1 << 20
 
 
 def entropy(levels):
@@ -59,6 +65,28 @@ def test_EXT_64_rows_by_share_lose_less_of_the_text_at_equal_bits(seed):
         return (counts * np.square(weight - values).sum(1)).sum()
 
     assert loss(by_share) < 0.8 * loss(even)
+
+
+@pytest.mark.spec("EXT-64")
+def test_EXT_64_paths_of_weighted_rows_lose_less_of_the_text_than_a_grid_at_equal_bits():
+    random = np.random.default_rng(0)
+    weight = random.normal(size=(4000, 32)).astype(np.float32)
+    counts = zipf(4000) * (np.arange(4000) < 1500)
+    shares = find_shares(counts)
+
+    def loss(encoded):
+        layer = layer_for(encoded, F32, weight.shape, finite=True)
+        values = decode(layer, encoded.chunks).reshape(weight.shape)
+        return (counts * np.square(weight - values).sum(1)).sum()
+
+    step = 0.5
+    by_path = encode_rows(weight, F32, MIB, step=step, shares=shares)
+    grids = (
+        encode_tensor("ecq", round_rows(weight, s, shares), F32, settings={"step": s, "mu": 0.0})
+        for s in np.geomspace(0.3, 0.8, 24).astype(np.float32).astype(float).tolist()
+    )
+    grid = min(grids, key=lambda found: abs(found.record_nbytes - by_path.record_nbytes))
+    assert loss(by_path) < 0.9 * loss(grid)
 
 
 @given(st.integers(1, 60), st.integers(1, 9))

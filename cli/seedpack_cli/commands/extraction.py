@@ -87,7 +87,7 @@ def extract(
             "values of seedpack's own random numbers, exact. pca, moments: for comparisons "
             "only, they keep nothing of what a model knows. Vectors stay raw, constant "
             "tensors are const with any.",
-            show_default="raw; with --ratio or --max-bytes: ecq",
+            show_default="raw; with --ratio or --max-bytes: tcq, interleaved: ecq",
         ),
     ] = None,
     ratio: Annotated[
@@ -248,8 +248,10 @@ def _check_target(codec: CodecId | None, ratio: float | None, max_bytes: int | N
         raise typer.BadParameter("give either --ratio or --max-bytes")
     if ratio is not None and not math.isfinite(ratio):
         raise typer.BadParameter("--ratio is a number")
-    if codec not in {None, CodecId.ECQ}:
-        raise typer.BadParameter(f"codec {codec} has one size; --ratio and --max-bytes need ecq")
+    if codec not in {None, CodecId.ECQ, CodecId.TCQ}:
+        raise typer.BadParameter(
+            f"codec {codec} has one size; --ratio and --max-bytes need tcq or ecq"
+        )
 
 
 def _check_preset(

@@ -9,6 +9,7 @@ as the one they are paid for. That brings half of what lies between ``ecq`` and 
 
 from __future__ import annotations
 
-from seedpack.codecs.tcq.codec import CODEC, configure
+from seedpack.codecs.tcq.codec import CODEC, configure, encode_weighted
+from seedpack.codecs.tcq.paths import Weights
 
-__all__ = ["CODEC", "configure"]
+__all__ = ["CODEC", "Weights", "configure", "encode_weighted"]

@@ -30,7 +30,7 @@ from seedpack.codecs.tcq.menu import (
 from seedpack.codecs.tcq.viterbi import find_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from seedpack.codecs.streams import Cut
     from seedpack.codecs.tcq.menu import Menu, Ruler
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _SAMPLE_VALUES: Final = 1 << 16
 _SAMPLE_LANES: Final = 256
 _TURNS: Final = 5
+_BATCH_LANES: Final = 256  # of many small chunks; as many as a usual chunk has
 
 
 class Steps(NamedTuple):
@@ -94,9 +95,16 @@ class Walker:
         """Return what the cheapest paths of whole lanes take (rows, lanes); -1 is no value."""
         return _walk(bins, self._menu)
 
-    def finish(self, bins: np.ndarray, steps: Steps, cut: Cut) -> Paths:
-        """Return the paths of all values (v,) as they will be stored; ``steps`` is used up."""
-        quantisers = _choose_quantisers(steps, self.ruler)
+    def finish(self, bins: np.ndarray, steps: Steps, cut: Cut, *, is_final: bool = False) -> Paths:
+        """Return the paths of all values (v,) as they will be stored; ``steps`` is used up.
+
+        Args:
+            bins: Of all values.
+            steps: What the paths of all lanes take.
+            cut: Which values make a lane.
+            is_final: Keep every level, however rare: paths do not change.
+        """
+        quantisers = _choose_quantisers(steps, self.ruler, is_final=is_final)
         kept = [_kept_counts(quantiser, self.ruler) for quantiser in quantisers]
         menu = self._price(kept, rarest=0)
         symbols = np.empty(bins.size, np.int32)
@@ -111,8 +119,14 @@ class Walker:
     def walk_all(self, bins: np.ndarray, cut: Cut) -> Steps:
         """Return what the cheapest path of every lane of every chunk takes (v,)."""
         steps = Steps(np.empty(bins.size, np.uint8), np.empty(bins.size, np.int16))
-        for span in cut.spans(bins.size):
-            _walk_lanes(bins[span], cut, self._menu, steps.part(span))
+        for spans in _batches(cut, bins.size):
+            grids = [_lay_out(bins[span], cut.lanes(span.stop - span.start)) for span in spans]
+            found = _walk(np.concatenate(grids, axis=1), self._menu)
+            width = grids[0].shape[1]
+            for number, span in enumerate(spans):
+                own = slice(number * width, (number + 1) * width)
+                for array, part in zip(steps, found, strict=True):
+                    array[span] = part[:, own].reshape(-1)[: span.stop - span.start]
         return steps
 
     def _price(self, counts: Sequence[Counts], *, rarest: float = 0.25) -> Menu:
@@ -170,6 +184,22 @@ def _class_bins(ruler: Ruler, values: np.ndarray, classes: np.ndarray | None) ->
     return bins
 
 
+def _batches(cut: Cut, nvalues: int) -> Iterator[list[slice]]:
+    """Yield chunks of equal size together, small ones so that they have enough lanes."""
+    waiting: list[slice] = []
+    for span in cut.spans(nvalues):
+        size = span.stop - span.start
+        if waiting and (
+            size != waiting[0].stop - waiting[0].start
+            or len(waiting) * cut.lanes(size) >= _BATCH_LANES
+        ):
+            yield waiting
+            waiting = []
+        waiting.append(span)
+    if waiting:
+        yield waiting
+
+
 def _lay_out(bins: np.ndarray, lanes: int) -> np.ndarray:
     """Return bins (rows, lanes), filled up with the last of the menu's, the one without value."""
     rows = -(-bins.size // lanes)
@@ -184,14 +214,10 @@ def _walk(grid: np.ndarray, menu: Menu) -> Steps:
     return Steps(labels, menu.levels[labels, grid])
 
 
-def _walk_lanes(
-    bins: np.ndarray, cut: Cut, menu: Menu, steps: Steps, lost: np.ndarray | None = None
-) -> None:
-    """Find the paths of one chunk, or of its lanes that have values in ``lost`` (v,) bool."""
+def _walk_lanes(bins: np.ndarray, cut: Cut, menu: Menu, steps: Steps, lost: np.ndarray) -> None:
+    """Find the paths anew of those lanes of one chunk that have values in ``lost`` (v,) bool."""
     grid = _lay_out(bins, cut.lanes(bins.size))
-    lanes = np.arange(grid.shape[1])
-    if lost is not None:
-        lanes = np.unique(np.flatnonzero(lost) % grid.shape[1])
+    lanes = np.unique(np.flatnonzero(lost) % grid.shape[1])
     # (rows, lanes), where each value stands in the chunk
     places = np.arange(grid.shape[0])[:, None] * grid.shape[1] + lanes
     is_there = places < bins.size
@@ -199,13 +225,16 @@ def _walk_lanes(
         array[places[is_there]] = found[is_there]
 
 
-def _choose_quantisers(steps: Steps, ruler: Ruler) -> tuple[Quantiser, Quantiser]:
+def _choose_quantisers(
+    steps: Steps, ruler: Ruler, *, is_final: bool
+) -> tuple[Quantiser, Quantiser]:
+    choose = _count_levels if is_final else choose_levels
     found = []
     for number in range(2):
         levels = steps.of_quantiser(number)
         inside = levels[levels != BEYOND].astype(np.int32)
         # A quantiser that no path uses needs a table all the same.
-        lowest, counts = choose_levels(inside) if inside.size else (0, np.ones(1, np.int64))
+        lowest, counts = choose(inside) if inside.size else (0, np.ones(1, np.int64))
         found.append((lowest, counts, max(levels.size - int(counts.sum()), 0)))
     # Where one value has to be escaped, any state may be the one that does it.
     least = int(any(nescaped for _, _, nescaped in found))
@@ -217,6 +246,12 @@ def _choose_quantisers(steps: Steps, ruler: Ruler) -> tuple[Quantiser, Quantiser
         for lowest, counts, nescaped in found
     )
     return even, odd
+
+
+def _count_levels(levels: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return the lowest level and the counts of it and all above; few enough for a table."""
+    lowest = int(levels.min())
+    return lowest, np.bincount(levels - lowest)
 
 
 def _kept_counts(quantiser: Quantiser, ruler: Ruler) -> Counts:
