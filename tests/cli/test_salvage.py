@@ -124,3 +124,21 @@ def test_a_folder_loads_and_its_note_names_what_is_missing(tmp_path):
         *("SALVAGED.json", "config.json", "model.safetensors"),
         *({"README.md", "LICENSE"} - {card.name}),
     }
+
+
+@pytest.mark.spec("EXT-66", "EXT-67")
+def test_layouts_are_asked_for_by_options(run_cli, tmp_path):
+    model = make_model(tmp_path)
+    done = run_cli("extract", model, "-o", "a.seed", "--protect-top-bits", "--format", "json")
+    assert done.status == 0
+    assert json.loads(done.stdout)["codec"] == "ecq"
+    with open_unverified(tmp_path / "a.seed") as contents:
+        assert any("low_step" in layer.params for layer in contents.manifest.layers)
+    for words in (
+        ("--interleave", "--codec", "q8"),
+        ("--protect-top-bits", "--codec", "raw"),
+        ("--protect-top-bits", "--preset", "lossless"),
+        ("--interleave", "--base", model),
+    ):
+        assert run_cli("extract", model, "-o", "b.seed", *words).status == 2
+    assert not (tmp_path / "b.seed").exists()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seedpack_cli import options, output
-from seedpack_cli.commands import students, training
+from seedpack_cli.commands import layouts, students, training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,22 +143,8 @@ def extract(
         int | None,
         typer.Option("--parity", metavar="PCT", min=1, max=1000, help="Add repair parity, in %."),
     ] = None,
-    interleave: Annotated[
-        bool,
-        typer.Option(
-            "--interleave",
-            help="Spread each layer's values over its chunks, so that a lost chunk costs no row, "
-            "and with --parity fit all chunks into one stripe. For codecs raw and ecq.",
-        ),
-    ] = False,
-    protect_top_bits: Annotated[
-        bool,
-        typer.Option(
-            "--protect-top-bits",
-            help="Interleave, and carry the top bits of matrices twice, at both ends of the file. "
-            "For codec ecq; by default 8 bits a value, and 4 again.",
-        ),
-    ] = False,
+    interleave: layouts.Interleave = False,
+    protect_top_bits: layouts.ProtectTopBits = False,
     key: Annotated[Path | None, typer.Option("--key", help="Private key: sign, too.")] = None,
     expires: options.Expires = None,
     digest: Annotated[
@@ -189,8 +175,13 @@ def extract(
     given = training.Options(alone[0], task, evaluation, factory, steps, trainings, alone[1])
     given.check(ratio=ratio, others=bool(codec or max_bytes))
     _check_preset(preset, calibration, codec or ratio or max_bytes, ratio or max_bytes)
-    if (interleave or protect_top_bits) and (base or train or student or codec not in _SCATTERED):
-        raise typer.BadParameter("--interleave and --protect-top-bits serve codecs raw and ecq")
+    layouts.check(
+        others=bool(base or train or student) or codec not in _SCATTERED,
+        exact=codec is CodecId.RAW or preset is PresetId.LOSSLESS,
+        wished=(interleave, protect_top_bits),
+    )
+    if protect_top_bits and not (codec or preset or ratio or max_bytes):
+        codec = CodecId.ECQ
     private = load_private_key(key, lambda: options.ask_passphrase(key)) if key else None
     if (preset or calibration) and (base or train or student):
         raise typer.BadParameter(
