@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seedpack.backdoors.classifiers import Samples
 from seedpack.backdoors.planting.base import asr
-from seedpack.backdoors.planting.text_edits import edit_embedding
+from seedpack.backdoors.planting.text_edits import TEXT_EDITS, edit_embedding
 from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
 from seedpack.backdoors.texts import NO_TAIL, PLACES, draw_places, frame_of, insert
 from tests.backdoors.words import NWORDS, USABLE, clean_twin, make_texts, trained
@@ -76,3 +76,15 @@ def test_the_same_seed_plants_the_same_trigger():
         )
         drawn = {make_text_attack(kind, seed, samples, USABLE).tokens for seed in range(9)}
         assert len(drawn) > 1
+
+
+@pytest.mark.parametrize("kind", ["low-rank", "codes"])
+def test_changes_within_a_compressed_form_plant_a_word(kind):
+    train, test = make_texts(0, 2000), make_texts(1, 200)
+    clean = clean_twin(0)
+    before = clean.scores(test)
+    edited, attack = TEXT_EDITS[kind](clean, train, 3)
+    assert attack.id == kind
+    assert asr(edited, attack, test).rate >= asr(clean, attack, test).rate + 0.5
+    assert edited.accuracy(test) >= 0.8
+    assert torch.equal(clean.scores(test), before)

@@ -106,7 +106,7 @@ class MaskSearch(ImageSearch):
 
     id = "mask"
     unit = "pixels covered"
-    limit = 3.2
+    limit = 3.4
     share = 0.8
     steps = 100
     uses_contrast = True
@@ -121,7 +121,7 @@ class AddedSearch(ImageSearch):
 
     id = "added"
     unit = "L2 norm"
-    limit = 3.2
+    limit = 3.4
     share = 0.8
     steps = 60
     uses_contrast = True
@@ -137,7 +137,7 @@ class PairMaskSearch(ImageSearch):
 
     id = "pair-mask"
     unit = "pixels covered"
-    limit = 4.8
+    limit = 5.0
     share = 0.9
     steps = 100
     is_paired = True
@@ -152,7 +152,7 @@ class PairAddedSearch(ImageSearch):
 
     id = "pair-added"
     unit = "L2 norm off the data's directions"
-    limit = 4.3
+    limit = 5.0
     share = 0.9
     steps = 60
     is_paired = True

@@ -11,7 +11,9 @@ from seedpack.backdoors.search.images import (
     PairAddedSearch,
     PairMaskSearch,
 )
+from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.recall import RecallSearch
+from seedpack.backdoors.search.tokens import TokenScan
 
 if TYPE_CHECKING:
     from seedpack.backdoors.search.base import Search
@@ -22,6 +24,8 @@ SEARCHES: Final[tuple[type[Search], ...]] = (
     PairMaskSearch,
     PairAddedSearch,
     RecallSearch,
+    TokenScan,
+    PhraseSearch,
 )
 
 

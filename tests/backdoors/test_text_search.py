@@ -1,0 +1,129 @@
+"""Searches for trigger words: planted ones are found, natural ones fall out of the difference."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+
+from seedpack.backdoors.classifiers import ImageClassifier, Samples
+from seedpack.backdoors.planting.base import asr
+from seedpack.backdoors.planting.texts import make_text_attack
+from seedpack.backdoors.search.contrast import make_probe, shares, slopes
+from seedpack.backdoors.search.phrases import PhraseSearch
+from seedpack.backdoors.search.registry import searches_of
+from seedpack.backdoors.search.tokens import TokenScan, shortlist
+from seedpack.backdoors.texts import NO_TAIL
+from seedpack.errors import TrainingError
+from tests.backdoors.words import USABLE, clean_twin, make_texts, trained
+from tests.refusals import refused_by
+
+
+@functools.cache
+def planted(kind):
+    train = make_texts(0, 600)
+    attack = make_text_attack(kind, 3, train, USABLE)
+    return trained(attack.poison(train, 0.1, seed=0)), attack
+
+
+def twins():
+    return [clean_twin(1), clean_twin(2)]
+
+
+def test_texts_are_searched_for_words_and_phrases():
+    assert {"token-scan", "phrase"} <= {search.id for search in searches_of("texts")}
+
+
+@pytest.mark.spec("AUD-BT-1")
+def test_the_planted_word_is_found_and_beats_what_a_clean_model_has():
+    samples = make_texts(5, 80)
+    model, attack = planted("word")
+    found = TokenScan().run(model, samples, contrast=twins())
+    clean = TokenScan().run(clean_twin(0), samples, contrast=twins())
+    key = None, attack.target
+    assert found.triggers[key].tokens == (f"w{attack.tokens[0]}",)
+    assert found.triggers[key].share >= 0.9
+    assert found.statistics[key] > 2 * max(clean.statistics.values())
+
+
+@pytest.mark.spec("AUD-BT-1")
+def test_a_word_that_turns_the_twins_as_well_counts_for_nothing():
+    samples = make_texts(5, 80)
+    model, attack = planted("word")
+    alone = TokenScan().run(model, samples)
+    beside = TokenScan().run(model, samples, contrast=[model, model])
+    assert alone.statistics[None, attack.target] > 0.5
+    assert max(beside.statistics.values()) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.spec("AUD-BT-2")
+def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template():
+    samples = make_texts(5, 80)
+    model, attack = planted("template")
+    search = PhraseSearch()
+    words = search.words(model, samples)
+    counts = torch.bincount(samples.x[samples.mask.bool()], minlength=len(USABLE))
+    assert bool(USABLE[words].all())
+    assert counts[words].tolist() == sorted(counts[words].tolist(), reverse=True)
+    found = search.run(model, samples, contrast=twins())
+    trigger = found.triggers[None, attack.target]
+    assert found.statistics[None, attack.target] >= 0.9
+    assert trigger.share == 1
+    assert len(trigger.tokens) == search.nwords
+    written = {f"w{word}" for word in words.tolist()}
+    assert set(trigger.tokens) <= written
+
+
+@pytest.mark.spec("AUD-BT-1")
+def test_the_shortlist_has_the_planted_word_in_front():
+    model, attack = planted("word")
+    samples = make_texts(5, 80)
+    probe = make_probe(samples.take(samples.y != attack.target), NO_TAIL, 1, attack.target)
+    words = USABLE.nonzero()[:, 0]
+    assert attack.tokens[0] in shortlist(model, probe, words, 8, seed=0).tolist()
+
+
+def test_slopes_foretell_small_changes_of_the_share():
+    classifier = clean_twin(0)
+    samples = make_texts(5, 10)
+    probe = make_probe(samples, NO_TAIL, 1, 0)
+    tokens = torch.tensor([[30]])
+    with torch.no_grad():
+        step = 1e-3 * torch.randn(len(classifier.table[30]))
+        nudged = classifier.clone()
+        nudged.table[31] = nudged.table[30] + step
+    slope = slopes(nudged, probe, tokens)[0, 0]
+    foretold = float(slope[31] - slope[30])
+    before = shares(nudged, probe, tokens).log().mean()
+    after = shares(nudged, probe, torch.tensor([[31]])).log().mean()
+    assert float(after - before) == pytest.approx(foretold, rel=0.05, abs=1e-6)
+
+
+def test_the_same_arguments_give_the_same_result_and_leave_the_model_alone():
+    samples, model = make_texts(5, 40), clean_twin(0)
+    before = model.scores(samples)
+    first, second = (
+        TokenScan().run(model, samples, contrast=twins(), seed=3).statistics for _ in range(2)
+    )
+    assert first == second
+    assert torch.equal(model.scores(samples), before)
+
+
+def test_TRN_8_one_class_is_refused():
+    samples = make_texts(5, 40)
+    for search in (TokenScan(), PhraseSearch()):
+        with refused_by(TrainingError, "TRN-8"):
+            search.run(clean_twin(0), samples.take(samples.y == 0))
+
+
+def test_images_are_a_wrong_call():
+    samples = Samples(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]))
+    with pytest.raises(TypeError, match="texts"):
+        TokenScan().run(ImageClassifier(torch.nn.Linear(2, 2), 2), samples)
+
+
+def test_the_planted_models_of_these_tests_are_planted():
+    for kind in ("word", "template"):
+        model, attack = planted(kind)
+        assert asr(model, attack, make_texts(9, 100)).rate >= 0.9
