@@ -27,6 +27,7 @@ AUDITS: Final[dict[str, str]] = {
     "corruption": "seedpack.audits.corruption:Corruption",
     "partial": "seedpack.audits.partial:Partial",
     "backdoor": "seedpack.audits.backdoor:Backdoor",
+    "reactivation": "seedpack.audits.reactivation:Reactivation",
 }
 
 

@@ -25,9 +25,9 @@ from seedpack.backdoors.defence.views import gently, stamped
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
 
-# Development models: half the steps leave a sixth of the patches in; fewer random triggers and less
-# trust in the labels let a backdoor come back sooner.
-_PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.9)
+# On development models half the steps leave more patches in, and fewer random triggers let a
+# backdoor come back sooner.
+_PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.5)
 _NSTAMPED: Final = 2  # views with random triggers per plain one
 
 
