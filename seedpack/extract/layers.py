@@ -10,7 +10,7 @@ will get, and a lossless layer must be the tensor itself.
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -64,23 +64,48 @@ def encode_layers(
             16 bit floats: levels take as much as they do); of
             ``raw``, twice.
     """
-    waiting: deque[tuple[Future[EncodedLayer], int]] = deque()
-    ahead = 0
+    waiting: deque[_Work] = deque()
     with ThreadPoolExecutor(thread_count()) as pool:
         try:
             for tensor in tensors:
                 nbytes = len(tensor.data)
-                while waiting and ahead + nbytes > _AHEAD_NBYTES:
-                    future, finished_nbytes = waiting.popleft()
-                    ahead -= finished_nbytes
-                    yield future.result()
-                waiting.append((pool.submit(_encode_held, [tensor], coding, storage), nbytes))
+                yield from _finish(waiting, _AHEAD_NBYTES - nbytes)
+                future = pool.submit(_encode_held, [tensor], coding, storage)
+                waiting.append(_Work(future, nbytes))
                 del tensor  # so that the one who encodes it can let go of its bytes
-                ahead += nbytes
-            while waiting:
-                yield waiting.popleft()[0].result()
+            yield from _finish(waiting, -1)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _Work(NamedTuple):
+    """A tensor that is being encoded, or waits for those before it."""
+
+    future: Future[EncodedLayer]
+    raw_nbytes: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size of what it holds; what failed is about to be raised."""
+        if not self.future.done() or self.future.exception() is not None:
+            return self.raw_nbytes
+        return sum(map(len, self.future.result().stored))
+
+
+def _finish(waiting: deque[_Work], most_nbytes: int) -> Iterator[EncodedLayer]:
+    """Yield what is finished, in order, and wait until the rest holds at most that much.
+
+    Small tensors behind a large one are taken in as others finish, not as it does: otherwise one
+    core would wait for it.
+    """
+    while waiting:
+        if waiting[0].future.done():
+            yield waiting.popleft().future.result()
+            continue
+        if sum(work.nbytes for work in waiting) <= most_nbytes:
+            return
+        running = [work.future for work in waiting if not work.future.done()]
+        wait(running, return_when=FIRST_COMPLETED)
 
 
 def encode_layer(tensor: NamedTensor, coding: Coding, storage: Storage) -> EncodedLayer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from seedpack.extract.layers import encode_layer, encode_layers
 from seedpack.extract.redundancy import default_chunk_nbytes
 from seedpack.frameworks import NamedTensor, TensorInfo, open_model
 from seedpack.seed.opening import open_seed, open_unverified
+from seedpack.seed.parallel import thread_count
 from seedpack.seed.repair import repair_seed
 from seedpack.seed.tensors import decode_layers
 from seedpack.seed.verify import verify_seed
@@ -213,18 +215,40 @@ def test_every_tensor_survives_raw_encoding(data):
     ]
 
 
-def test_layers_keep_the_order_of_the_tensors_and_memory_stays_bounded():
+def test_layers_keep_the_order_of_the_tensors_and_memory_stays_bounded(monkeypatch):
+    monkeypatch.setattr("seedpack.extract.layers._AHEAD_NBYTES", 8 << 20)
+    noise = np.random.default_rng(0).bytes(1 << 20)  # takes as much when it is stored
     asked = []
 
     def tensors():
         for number in range(40):
             asked.append(number)
-            yield NamedTensor(f"t{number}", DTYPES["uint8"], (8 << 20,), bytes(8 << 20))
+            yield NamedTensor(f"t{number}", DTYPES["uint8"], (1 << 20,), noise)
 
     for number, encoded in enumerate(encode_layers(tensors(), RAW, MIB)):
         assert encoded.layer.name == f"t{number}"
-        # 64 MiB in work: eight tensors of 8 MiB, and the one in hand.
+        # 8 MiB in work: eight tensors, and the one in hand.
         assert len(asked) - number <= 9
+
+
+@pytest.mark.skipif(thread_count() < 2, reason="one core: nothing runs beside anything")
+def test_tensors_behind_a_large_one_are_taken_in_while_it_is_encoded(monkeypatch):
+    monkeypatch.setattr("seedpack.extract.layers._AHEAD_NBYTES", 1 << 20)
+    all_given = threading.Event()
+
+    def wait_for_others(matrix, dtype, chunk_raw_nbytes):
+        assert all_given.wait(60)
+        return encode_tensor("ecq", matrix, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+
+    def tensors():
+        for number, nvalues in enumerate([200_000, *[20_000] * 12]):
+            values = gaussian(DTYPES["float32"], nvalues, seed=number)
+            yield NamedTensor(str(number), DTYPES["float32"], (nvalues, 1), values.tobytes())
+        all_given.set()
+
+    coding = Coding("ecq", {"0": Choice("ecq", encode=wait_for_others)})
+    found = list(encode_layers(tensors(), coding, MIB))
+    assert [encoded.layer.name for encoded in found] == [str(number) for number in range(13)]
 
 
 @pytest.mark.spec("EXT-6")
