@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from seedpack.backdoors.defence.base import TEXTS, form_of
 from seedpack.backdoors.defence.defending import Defending, defend_classifier
 from seedpack.backdoors.defence.registry import CONTROL, DEFENCES
 from seedpack.backdoors.search.base import ANY
@@ -33,16 +34,20 @@ def _alone(defence: Defence) -> Method:
     """Return one method without choice."""
 
     def defend(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
-        del twins
-        return defence.run(classifier, samples)
+        return defence.run(classifier, samples, reference=_reference(classifier, twins))
 
     return Method(defend, defence.forms)
+
+
+def _reference(classifier: Classifier, twins: Sequence[Classifier]) -> Classifier | None:
+    """Return the public model that texts are tuned from; images start at fresh weights."""
+    return twins[0] if twins and form_of(classifier) == TEXTS else None
 
 
 def _choose(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
     """Choose a method by what it removes from controls planted in the twins."""
     # What is measured with here decides nothing; the benchmark measures on other samples.
-    options = Defending(twins=tuple(twins), draws=0)
+    options = Defending(twins=tuple(twins), reference=_reference(classifier, twins), draws=0)
     return defend_classifier(classifier, samples, samples, options)[0]
 
 

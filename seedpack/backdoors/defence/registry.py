@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from seedpack.backdoors.defence.relearning import FullRelearning, Relearning
+from seedpack.backdoors.defence.relearning import FullRelearning, ReferenceRelearning, Relearning
 from seedpack.backdoors.defence.tuning import FeatureShift, FineTuning, FlatTuning
 from seedpack.backdoors.defence.unlearning import HeadUnlearning, Unlearning
 
@@ -17,6 +17,7 @@ DEFENCES: Final[dict[str, Defence]] = {
     for defence in (
         Relearning(),
         FullRelearning(),
+        ReferenceRelearning(),
         HeadUnlearning(),
         Unlearning(),
         FeatureShift(),

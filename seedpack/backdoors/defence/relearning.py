@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
-from seedpack.backdoors.defence.base import IMAGES, Defence
+from seedpack.backdoors.defence.base import IMAGES, TEXTS, Defence
 from seedpack.backdoors.defence.renewal import renewed
 from seedpack.backdoors.defence.teaching import Plan, teach
 from seedpack.backdoors.defence.views import gently, stamped
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # On development models half the steps leave more patches in, and fewer random triggers let a
 # backdoor come back sooner.
 _PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.5)
+_LARGE: Final = 1_000_000  # weights, from which on a network is pretrained
+_SMALL: Final = Plan(steps=150, rate=5e-4)
+_PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32)
 _NSTAMPED: Final = 2  # views with random triggers per plain one
 
 
@@ -64,3 +67,28 @@ class FullRelearning(Relearning):
 
     id: ClassVar[str] = "full-relearning"
     keep: ClassVar[float] = 0.0
+
+
+class ReferenceRelearning(Relearning):
+    """Starts at a clean reference that knows the language; without one, at the suspect."""
+
+    id: ClassVar[str] = "reference-relearning"
+    forms: ClassVar[frozenset[str]] = frozenset({TEXTS})
+
+    def run(
+        self,
+        classifier: Classifier,
+        samples: Samples,
+        *,
+        seed: int = 0,
+        reference: Classifier | None = None,
+    ) -> Classifier:
+        """Return a copy that has learnt the task from the suspect's answers to clean texts."""
+        known = classifier if reference is None else reference
+        student = renewed(classifier, 0.0, reference=known)
+        views = partial(gently, classifier), partial(stamped, classifier)
+        nweights = sum(p.numel() for p in student.module.parameters())
+        plan = _SMALL if nweights < _LARGE else _PRETRAINED
+        generator = torch.Generator().manual_seed(seed)
+        teach(student, samples, plan, generator, teacher=classifier, views=views)
+        return student
