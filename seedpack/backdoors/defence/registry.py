@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from seedpack.backdoors.defence.relearning import FullRelearning, ReferenceRelearning, Relearning
 from seedpack.backdoors.defence.tuning import FeatureShift, FineTuning, FlatTuning
 from seedpack.backdoors.defence.unlearning import HeadUnlearning, Unlearning
+from seedpack.backdoors.defence.words import WordUnlearning
 
 if TYPE_CHECKING:
     from seedpack.backdoors.defence.base import Defence
@@ -20,6 +21,7 @@ DEFENCES: Final[dict[str, Defence]] = {
         ReferenceRelearning(),
         HeadUnlearning(),
         Unlearning(),
+        WordUnlearning(),
         FeatureShift(),
         FlatTuning(),
     )
