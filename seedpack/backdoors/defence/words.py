@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from seedpack.backdoors.classifiers import Classifier
 
-_ROUNDS: Final = 3
+_ROUNDS: Final = 2
 _PLAN: Final = Plan(steps=60, rate=1e-3, batch=32, trust=0.5)
-_PRETRAINED: Final = Plan(steps=15, rate=1e-4, batch=12, trust=0.5)
+_PRETRAINED: Final = Plan(steps=28, rate=5e-5, batch=12, trust=0.9)
 _LARGE: Final = 1_000_000  # parameters from which on a model is taken for a pretrained one
 _SHORTER: Final = 0.75  # share of the texts that is taught, the shorter ones: for speed alone
 
