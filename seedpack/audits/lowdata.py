@@ -22,6 +22,7 @@ from seedpack.audits.measures import (
     make_difference,
     make_figure,
     make_series,
+    make_zero_shot,
     score_arm,
     tell,
     with_samples,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from seedpack.audits.results import Figure, Finding, Gate
     from seedpack.training.scores import Score
 
+_ZERO: Final = "assembled, 0 samples"
 _MARGIN: Final = 0.05  # AUD-LOW-2: points of the metric
 
 
@@ -62,7 +64,7 @@ class LowData(Audit):
         }
         zero = _zero_shot(context)
         judged = _judge(context, gains, _losses(assembled, zero)) if sizes else []
-        figures = [] if zero is None else [_zero_figure(zero)]
+        figures = [] if zero is None else [make_zero_shot(_ZERO, zero)]
         for size in sizes:
             figures += [_figure(size, assembled[size], control[size]), gains[size]]
         return AuditResult(
@@ -200,11 +202,6 @@ def _zero_shot(context: Context) -> Score | None:
     return None if scores is None else scores[0]
 
 
-def _zero_figure(zero: Score) -> Figure:
-    note = f"nothing was tuned; majority class: {zero.majority:.3f}"
-    return make_figure("assembled, 0 samples", [zero], note=note)
-
-
 def _curves(
     zero: Score | None, assembled: dict[int, list[Score]], control: dict[int, list[Score]]
 ) -> tuple[Curve, ...]:
@@ -213,7 +210,7 @@ def _curves(
     first = next(iter(assembled.values()))[0]
     points: list[tuple[float, Figure | None]] = []
     if zero is not None:
-        points.append((0.0, _zero_figure(zero)))
+        points.append((0.0, make_zero_shot(_ZERO, zero)))
     points += [(float(size), make_figure("", scores)) for size, scores in assembled.items()]
     beside = [(float(size), make_figure("", scores)) for size, scores in control.items()]
     return (

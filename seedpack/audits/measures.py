@@ -143,6 +143,12 @@ def make_figure(
     )
 
 
+def make_zero_shot(name: str, score: Score) -> Figure:
+    """Return how a model with a head of its own does as it is."""
+    note = f"nothing was tuned; majority class: {score.majority:.3f}"
+    return make_figure(name, [score], note=note)
+
+
 def make_difference(
     name: str, first: Sequence[Score], second: Sequence[Score], *, note: str
 ) -> Figure:

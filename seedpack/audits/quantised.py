@@ -24,6 +24,7 @@ from seedpack.audits.measures import (
     make_difference,
     make_figure,
     make_series,
+    make_zero_shot,
     score_arm,
     tell,
 )
@@ -214,8 +215,7 @@ def _figures(coded: dict[int, _Coded], usual: list[Score], control: list[Score])
     for bits, found in coded.items():
         figures.append(make_figure(f"{bits} bits, tuned", found.tuned, control=control))
         if found.zero is not None:
-            note = f"nothing was tuned; majority class: {found.zero.majority:.3f}"
-            figures.append(make_figure(f"{bits} bits, zero-shot", [found.zero], note=note))
+            figures.append(make_zero_shot(f"{bits} bits, zero-shot", found.zero))
     return figures
 
 

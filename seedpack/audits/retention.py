@@ -19,6 +19,7 @@ from seedpack.audits.measures import (
     make_difference,
     make_figure,
     make_retention,
+    make_zero_shot,
     score_arm,
     tell,
 )
@@ -163,12 +164,11 @@ def _zero_shot(context: Context) -> list[Figure]:
     assembled = arms.zero_shot(context.spec.model)
     if assembled is None:
         return []
-    note = f"nothing was tuned; majority class: {assembled[0].majority:.3f}"
-    figures = [make_figure("assembled, zero-shot", assembled[:1], note=note)]
+    figures = [make_zero_shot("assembled, zero-shot", assembled[0])]
     original = arms.zero_shot(context.spec.original) if context.spec.original else None
     if original is not None:
         figures += [
-            make_figure("original, zero-shot", original[:1], note=note),
+            make_zero_shot("original, zero-shot", original[0]),
             make_retention("retention, zero-shot", assembled[:1], original[:1]),
         ]
     return figures

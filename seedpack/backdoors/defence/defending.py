@@ -12,30 +12,28 @@ The choice sees clean samples only; ``evaluation`` measures and decides nothing.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
 from seedpack.backdoors.classifiers import from_adapter, samples_of
 from seedpack.backdoors.defence.base import form_of, require_enough
 from seedpack.backdoors.defence.controls import make_twin, plant_controls
+from seedpack.backdoors.defence.outcomes import (
+    is_gone,
+    make_claim,
+    measure_accuracy,
+    report_found,
+    report_method,
+    slack,
+)
 from seedpack.backdoors.defence.portfolio import try_methods
 from seedpack.backdoors.defence.reactivation import compare_comebacks
 from seedpack.backdoors.defence.registry import CONTROL, defences_for
-from seedpack.backdoors.defence.report import (
-    ComebackReport,
-    DefenceReport,
-    FoundReport,
-    MethodReport,
-    pooled,
-    rate_of,
-)
-from seedpack.backdoors.planting.base import asr
-from seedpack.training.statistics import mean_interval
+from seedpack.backdoors.defence.report import ComebackReport, DefenceReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +47,7 @@ if TYPE_CHECKING:
     from seedpack.training.tasks.base import Adapter
 
 _HELD_OUT: Final = 0.25  # share of the clean samples
-_ENOUGH: Final = 2  # controls that have to take before anything is claimed
 _APART: Final = 1000  # between the random seeds of planted twins and of the clean one
-_RARE: Final = 0.25  # success of a found trigger that says nothing any more
-_MUCH: Final = 0.5  # or so much of what it was
 _CANDIDATES: Final = 3  # methods that are applied to the suspect at most
 
 
@@ -136,13 +131,15 @@ def defend_classifier(
     chosen, guard_kept = stage.choose(suspect, trials)
     defended = stage.run(chosen.defence, suspect, samples)
     report = DefenceReport(
-        **_claim(chosen, stage),
-        **_accuracies(suspect, defended, evaluation),
+        **make_claim(chosen, len(stage.controls), stage.nplanted),
+        **measure_accuracy(suspect, defended, evaluation),
         chosen=chosen.defence.id,
         samples=len(samples),
         guard_kept=guard_kept,
-        methods=tuple(_method(trial) for trial in (*trials, *stage.race((CONTROL,)))),
-        found=tuple(_found(suspect, defended, attack, evaluation) for attack in options.found),
+        methods=tuple(report_method(trial) for trial in (*trials, *stage.race((CONTROL,)))),
+        found=tuple(
+            report_found(suspect, defended, attack, evaluation) for attack in options.found
+        ),
         comebacks=stage.comebacks(chosen.defence),
         seed=options.seed,
         seconds=time.monotonic() - started,
@@ -181,20 +178,15 @@ class _Stage:
             defended = self.run(trial.defence, suspect, self.learnt)
             lost = suspect.accuracy(self.held_out) - defended.accuracy(self.held_out)
             nfound = sum(
-                not _is_gone(suspect, defended, attack, self.held_out)
+                not is_gone(suspect, defended, attack, self.held_out)
                 for attack in self.options.found
             )
-            is_kept = lost <= self.options.guard + self._slack(suspect, defended)
+            is_kept = lost <= self.options.guard + slack(suspect, defended, self.held_out)
             tried.append((nfound, not is_kept, lost, trial))
             if is_kept and not nfound:
                 break
         _, is_broken, _, chosen = min(tried, key=lambda row: row[:3])
         return chosen, not is_broken
-
-    def _slack(self, suspect: Classifier, defended: Classifier) -> float:
-        """Return two standard errors of the paired difference of accuracies."""
-        moves = _moves(suspect, defended, self.held_out)
-        return 2 * float(moves.std()) / math.sqrt(len(moves))
 
     def comebacks(self, defence: Defence) -> tuple[ComebackReport, ...]:
         """Return the reactivation test of each control, beside a twin made the same way."""
@@ -233,74 +225,6 @@ def _split(samples: Samples, seed: int) -> tuple[Samples, Samples]:
     is_held = torch.zeros(len(samples), dtype=torch.bool)
     is_held[order[:: round(1 / _HELD_OUT)]] = True
     return samples.take(~is_held), samples.take(is_held)
-
-
-def _moves(suspect: Classifier, defended: Classifier, samples: Samples) -> torch.Tensor:
-    """Return 1 for each sample that is lost, -1 for each that is won."""
-    before, after = (model.predict(samples) == samples.y for model in (suspect, defended))
-    return before.float() - after.float()
-
-
-def _claim(chosen: Trial, stage: _Stage) -> dict[str, Any]:
-    removed, tried = chosen.removed.count(True), len(stage.controls)
-    is_shown = removed == tried >= _ENOUGH
-    if is_shown:
-        claim = f"{chosen.defence.id} removed {removed} of {tried} planted backdoors of known kinds"
-    elif tried < _ENOUGH:
-        claim = f"no removal is claimed: only {tried} planted backdoors took"
-    else:
-        claim = f"no removal is claimed: {removed} of {tried} planted backdoors were removed"
-    return {
-        "removed_on_controls": is_shown,
-        "controls_removed": removed,
-        "controls_tried": tried,
-        "controls_planted": stage.nplanted,
-        "claim": claim,
-    }
-
-
-def _accuracies(suspect: Classifier, defended: Classifier, evaluation: Samples) -> dict[str, Any]:
-    moves = _moves(suspect, defended, evaluation)
-    n = len(evaluation)
-    before, after = (
-        rate_of(int((model.predict(evaluation) == evaluation.y).sum()), n)
-        for model in (suspect, defended)
-    )
-    low, high = mean_interval(moves.tolist())
-    return {
-        "accuracy_before": before,
-        "accuracy_after": after,
-        "accuracy_lost": float(moves.mean()),
-        "accuracy_lost_interval": (low, high),
-    }
-
-
-def _method(trial: Trial) -> MethodReport:
-    return MethodReport(
-        method=trial.defence.id,
-        removed=trial.removed.count(True),
-        tried=len(trial.removed),
-        after=pooled(trial.after),
-        natural=pooled(trial.natural),
-        accuracy_lost=trial.loss if trial.losses else None,
-    )
-
-
-def _is_gone(suspect: Classifier, defended: Classifier, attack: Attack, samples: Samples) -> bool:
-    # A found trigger turns clean models, too: gone is what is much rarer than before, or rare.
-    before, after = asr(suspect, attack, samples).rate, asr(defended, attack, samples).rate
-    return after <= max(_RARE, _MUCH * before)
-
-
-def _found(
-    suspect: Classifier, defended: Classifier, attack: Attack, samples: Samples
-) -> FoundReport:
-    return FoundReport(
-        name=attack.id,
-        before=pooled([asr(suspect, attack, samples)]),
-        after=pooled([asr(defended, attack, samples)]),
-        removed=_is_gone(suspect, defended, attack, samples),
-    )
 
 
 def _mean(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -34,6 +34,7 @@ class FineTuning(Defence):
     """Plain tuning on clean samples, the control of all other methods."""
 
     id: ClassVar[str] = "fine-tuning"
+    plan: ClassVar[Plan] = _PLAIN
 
     def run(
         self,
@@ -46,28 +47,15 @@ class FineTuning(Defence):
         """Return a tuned copy."""
         del reference
         copy = classifier.clone()
-        teach(copy, samples, _PLAIN, torch.Generator().manual_seed(seed))
+        teach(copy, samples, self.plan, torch.Generator().manual_seed(seed))
         return copy
 
 
-class FlatTuning(Defence):
-    """FT-SAM."""
+class FlatTuning(FineTuning):
+    """FT-SAM: the same steps, each by the slope at the worst place nearby."""
 
     id: ClassVar[str] = "ft-sam"
-
-    def run(
-        self,
-        classifier: Classifier,
-        samples: Samples,
-        *,
-        seed: int = 0,
-        reference: Classifier | None = None,
-    ) -> Classifier:
-        """Return a tuned copy."""
-        del reference
-        copy = classifier.clone()
-        teach(copy, samples, _SAM, torch.Generator().manual_seed(seed))
-        return copy
+    plan: ClassVar[Plan] = _SAM
 
 
 class FeatureShift(Defence):

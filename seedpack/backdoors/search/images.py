@@ -132,19 +132,14 @@ class AddedSearch(ImageSearch):
         return find_added(trial, x[trial.plan.rows], goal)
 
 
-class PairMaskSearch(ImageSearch):
+class PairMaskSearch(MaskSearch):
     """One patch for each pair of source and target."""
 
     id = "pair-mask"
-    unit = "pixels covered"
     limit = 5.0
     share = 0.9
-    steps = 100
+    uses_contrast = False
     is_paired = True
-
-    def find(self, trial: Trial, x: Tensor, goal: Goal) -> Found:
-        """Return mask and pattern of each key."""
-        return find_masked(trial, x[trial.plan.rows], goal)
 
 
 class PairAddedSearch(ImageSearch):
