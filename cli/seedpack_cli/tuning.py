@@ -1,4 +1,4 @@
-"""``seedpack assemble --task``: the options of a tuning, and how its report reads.
+"""``seedpack assemble --task``: the options of a tuning, and what they start.
 
 options ──TuningOptions──> data checked ──working copy assembled──tuned──> OUT, report
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seedpack.seed.contents import Contents
     from seedpack.training import Columns as ColumnNames
     from seedpack.training import Split
-    from seedpack.tune import ArmReport, TunePlan, TuneReport
+    from seedpack.tune import TunePlan, TuneReport
 
 _PANEL = "Tuning (with --task)"
 
@@ -268,36 +268,3 @@ def _watch() -> Callable[[str, int, int], None]:
             bar(done, total)
 
     return watch
-
-
-def describe(report: TuneReport) -> str:
-    """Return the report as lines: every figure beside what it is to be compared with."""
-    seeds = f"{len(report.seeds)} seed{'s' if len(report.seeds) > 1 else ''}"
-    lines = [f"{report.task}, {report.samples} samples, {seeds}"]
-    for index, metric in enumerate(report.arms[0].metrics):
-        lines.append(
-            f"{metric.metric} on {metric.n} examples "
-            f"(chance {metric.chance:.3f}, majority {metric.majority:.3f})"
-        )
-        lines += [f"  {_arm_line(arm, index)}" for arm in report.arms]
-    if report.control_difference is not None:
-        value, (low, high) = report.control_difference
-        p = f"p {report.control_p:.3f}"
-        lines.append(f"assembled - random-init: {value:+.3f} [{low:+.3f}, {high:+.3f}], {p}")
-    if report.retention is not None:
-        lines.append(_retention_line(report))
-    return "\n".join(lines)
-
-
-def _arm_line(arm: ArmReport, index: int) -> str:
-    metric = arm.metrics[index]
-    low, high = metric.interval
-    return f"{arm.arm:<12} {metric.value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _retention_line(report: TuneReport) -> str:
-    kept = report.retention
-    if kept is None or kept.value is None or kept.interval is None:
-        return f"retention undefined: {kept.reason if kept else 'no original'}"
-    low, high = kept.interval
-    return f"retention {kept.value:.3f} [{low:.3f}, {high:.3f}] of the original above chance"

@@ -1,15 +1,14 @@
-"""How audits and defences read on a terminal: the verdict first, then what led to it."""
+"""How tunings, defences and audits read on a terminal: the verdict first, then what led to it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seedpack_cli import tuning
-
 if TYPE_CHECKING:
     from seedpack.audits import AuditReport, AuditResult
     from seedpack.audits.results import Figure, Gate
     from seedpack.backdoors.defence.report import DefenceReport
+    from seedpack.tune import ArmReport, TuneReport
     from seedpack_cli.tuning import Outcome
 
 
@@ -21,7 +20,7 @@ def describe_outcome(outcome: Outcome) -> tuple[dict[str, Any], list[str]]:
     lines: list[str] = []
     if outcome.tuned is not None:
         row["tuning"] = outcome.tuned.as_dict()
-        lines.append(tuning.describe(outcome.tuned))
+        lines.append(_describe_tuning(outcome.tuned))
     if outcome.defence is not None:
         row["defence"] = msgspec.to_builtins(outcome.defence)
         lines += _describe_defence(outcome.defence)
@@ -29,6 +28,39 @@ def describe_outcome(outcome: Outcome) -> tuple[dict[str, Any], list[str]]:
         row["audit"] = msgspec.to_builtins(outcome.audit)
         lines.append(describe(outcome.audit))
     return row, lines
+
+
+def _describe_tuning(report: TuneReport) -> str:
+    """Return the report as lines: every figure beside what it is to be compared with."""
+    seeds = f"{len(report.seeds)} seed{'s' if len(report.seeds) > 1 else ''}"
+    lines = [f"{report.task}, {report.samples} samples, {seeds}"]
+    for index, metric in enumerate(report.arms[0].metrics):
+        lines.append(
+            f"{metric.metric} on {metric.n} examples "
+            f"(chance {metric.chance:.3f}, majority {metric.majority:.3f})"
+        )
+        lines += [f"  {_arm_line(arm, index)}" for arm in report.arms]
+    if report.control_difference is not None:
+        value, (low, high) = report.control_difference
+        p = f"p {report.control_p:.3f}"
+        lines.append(f"assembled - random-init: {value:+.3f} [{low:+.3f}, {high:+.3f}], {p}")
+    if report.retention is not None:
+        lines.append(_retention_line(report))
+    return "\n".join(lines)
+
+
+def _arm_line(arm: ArmReport, index: int) -> str:
+    metric = arm.metrics[index]
+    low, high = metric.interval
+    return f"{arm.arm:<12} {metric.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _retention_line(report: TuneReport) -> str:
+    kept = report.retention
+    if kept is None or kept.value is None or kept.interval is None:
+        return f"retention undefined: {kept.reason if kept else 'no original'}"
+    low, high = kept.interval
+    return f"retention {kept.value:.3f} [{low:.3f}, {high:.3f}] of the original above chance"
 
 
 def _describe_defence(report: DefenceReport) -> list[str]:

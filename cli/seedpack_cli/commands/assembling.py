@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seedpack_cli import auditing, options, output, tuning, verdicts
+from seedpack_cli import audit_options, auditing, options, output, tuning, verdicts
 from seedpack_cli.commands.batch import assemble_batch
 from seedpack_cli.commands.students import note_recipe
 
@@ -65,13 +65,13 @@ def assemble(
     robust: tuning.Robust = False,
     factory: tuning.Factory = None,
     report_path: tuning.Report = None,
-    audit: auditing.Audits = None,
-    defend: auditing.Defend = False,
-    reference: auditing.Reference = None,
-    shift: auditing.Shifts = None,
-    cache: auditing.Cache = None,
-    jobs: auditing.Jobs = None,
-    report_key: auditing.ReportKey = None,
+    audit: audit_options.Audits = None,
+    defend: audit_options.Defend = False,
+    reference: audit_options.Reference = None,
+    shift: audit_options.Shifts = None,
+    cache: audit_options.Cache = None,
+    jobs: audit_options.Jobs = None,
+    report_key: audit_options.ReportKey = None,
 ) -> None:
     """Verify SEED and rebuild the model from it; a delta seed needs its --base.
 
@@ -109,7 +109,7 @@ def assemble(
         report=_tuning_report(report_path, audit, task),
     )
     chosen.check(layers)
-    audits = auditing.read_audit_options(
+    audits = audit_options.read_audit_options(
         audit,
         reference=reference,
         shifts=shift,
@@ -180,7 +180,7 @@ def _consume(
     assemble_to: Callable[[Path], AssemblyReport],
     learned: tuning.TuningOptions,
     defence: auditing.Defender | None,
-    audits: auditing.AuditOptions | None,
+    audits: audit_options.AuditOptions | None,
     base: Path | None,
 ) -> tuning.Outcome:
     """Assemble; tune, defend and audit if so asked."""

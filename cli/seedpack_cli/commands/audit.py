@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from seedpack_cli import auditing, options, output, tuning, verdicts
+from seedpack_cli import audit_options, auditing, options, output, tuning, verdicts
 from seedpack_cli.commands.students import note_recipe
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def audit(
     no_record: options.NoRecord = False,
     insecure: options.Insecure = False,
     output_format: options.Format = output.OutputFormat.TEXT,
-    which: auditing.Audits = "all",
+    which: audit_options.Audits = "all",
     task: tuning.Task = None,
     train: tuning.Train = None,
     evaluation: tuning.Evaluation = None,
@@ -35,12 +35,12 @@ def audit(
     original: tuning.Original = None,
     robust: tuning.Robust = False,
     factory: tuning.Factory = None,
-    reference: auditing.Reference = None,
-    shift: auditing.Shifts = None,
-    cache: auditing.Cache = None,
-    jobs: auditing.Jobs = None,
-    report: auditing.ReportFolder = None,
-    report_key: auditing.ReportKey = None,
+    reference: audit_options.Reference = None,
+    shift: audit_options.Shifts = None,
+    cache: audit_options.Cache = None,
+    jobs: audit_options.Jobs = None,
+    report: audit_options.ReportFolder = None,
+    report_key: audit_options.ReportKey = None,
 ) -> None:
     """Verify SEED, rebuild the model, and audit it; nothing is kept but the report.
 
@@ -68,7 +68,7 @@ def audit(
         report=None,
     )
     learned.check(None)
-    audits = auditing.read_audit_options(
+    audits = audit_options.read_audit_options(
         which,
         reference=reference,
         shifts=shift,
