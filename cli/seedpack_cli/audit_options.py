@@ -108,7 +108,8 @@ class AuditOptions:
     """The options of an audit, as given.
 
     Attributes:
-        names: Audits to run, as they were listed; empty: all that fit.
+        names: Audits to run.
+        asked: Those of them that were named, which are undecided where they cannot be run.
         profile: How hard.
         reference: A clean model, or None.
         shifts: Data of other domains.
@@ -120,6 +121,7 @@ class AuditOptions:
     """
 
     names: tuple[str, ...]
+    asked: tuple[str, ...]
     profile: Profile
     reference: Path | None
     shifts: tuple[str, ...]
@@ -179,6 +181,7 @@ def read_audit_options(
     names = [word for word in words if word not in PROFILES]
     return AuditOptions(
         names=choose_audits(names),
+        asked=tuple(names),
         profile=PROFILES[profiles[0]],
         reference=reference,
         shifts=tuple(shifts or ()),

@@ -62,6 +62,7 @@ def audit_model(
         chosen.profile,
         folder,
         tool=f"seedpack {__version__}",
+        asked=chosen.asked,
         processes=chosen.jobs,
         progress=_watch(),
     )

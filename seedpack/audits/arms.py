@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import io
 import os
+import zipfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import file_digest, sha256
@@ -24,7 +25,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from seedpack.files import atomic_output
+from seedpack.errors import SeedError
+from seedpack.files import atomic_output, read_small_file
+from seedpack.limits import MIB
 from seedpack.training.recipes import default_recipe
 from seedpack.training.scores import Score
 from seedpack.tune import TunePlan
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 _SCRATCH_EPOCHS: Final = 30  # at most; the held-out part ends it
 _SCRATCH_RATE: Final = 2e-3
 _SCRATCH_BATCH: Final = 32
+_MAX_SCORES_NBYTES: Final = 256 * MIB  # of one arm: 32 bytes an example, in a few metrics
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,11 +97,13 @@ class Arms:
         """
         path = self.folder / f"{self._key(arm)}.npz"
         with self._alone(path):
-            if not path.exists():
+            kept = _load_scores(path)
+            if kept is None:
                 adapter, recipe = self._tune(arm, alter)
-                _save_scores(path, evaluate(adapter, self.split, recipe))
+                kept = evaluate(adapter, self.split, recipe)
+                _save_scores(path, kept)
                 _save_state(path.with_suffix(".safetensors"), adapter)
-            return _load_scores(path)
+            return kept
 
     def adapter(self, arm: Arm, alter: Alter | None = None) -> Adapter:
         """Return the tuned model of ``arm``; the caller may change it.
@@ -108,12 +114,12 @@ class Arms:
         path = self.folder / f"{self._key(arm)}.npz"
         state = path.with_suffix(".safetensors")
         with self._alone(path):
-            if not state.exists():
-                adapter, recipe = self._tune(arm, alter)
-                _save_scores(path, evaluate(adapter, self.split, recipe))
-                _save_state(state, adapter)
-                return adapter
-        return self._reopen(arm, state)
+            kept = self._reopen(arm, state) if state.exists() else None
+            if kept is None:
+                kept, recipe = self._tune(arm, alter)
+                _save_scores(path, evaluate(kept, self.split, recipe))
+                _save_state(state, kept)
+            return kept
 
     def untuned(self, model: str, *, seed: int = 0) -> Adapter:
         """Return ``model`` as it is; a head that it lacks is new and knows nothing."""
@@ -126,12 +132,14 @@ class Arms:
         name = msgspec.json.encode(["zero-shot", stamp(model)])
         path = self.folder / f"{self._digest(name)}.npz"
         with self._alone(path):
-            if not path.exists():
+            kept = _load_scores(path)
+            if kept is None:
                 adapter = self.untuned(model)
                 if not adapter.has_trained_head:
                     return None
-                _save_scores(path, evaluate(adapter, self.split, self.recipe(Arm(model=model))))
-            return _load_scores(path)
+                kept = evaluate(adapter, self.split, self.recipe(Arm(model=model)))
+                _save_scores(path, kept)
+            return kept
 
     def recipe(self, arm: Arm) -> Recipe:
         """Return how ``arm`` is tuned."""
@@ -169,7 +177,9 @@ class Arms:
             samples=arm.samples, seed=arm.seed, robust=arm.robust, factory=self.spec.factory or None
         )
 
-    def _reopen(self, arm: Arm, state: Path) -> Adapter:
+    def _reopen(self, arm: Arm, state: Path) -> Adapter | None:
+        """Return the kept model; None where what is kept is none of it (AUD-9)."""
+        from safetensors import SafetensorError  # noqa: PLC0415 -- torch
         from safetensors.torch import load_file  # noqa: PLC0415 -- torch
 
         from seedpack.training.tasks.opening import open_adapter  # noqa: PLC0415 -- torch
@@ -181,7 +191,10 @@ class Arms:
             random_init=not arm.model,
             seed=arm.seed,
         )
-        adapter.model.load_state_dict(load_file(state))
+        try:
+            adapter.model.load_state_dict(load_file(state))
+        except (SafetensorError, OSError, RuntimeError):
+            return None
         adapter.model.eval()
         return adapter
 
@@ -191,9 +204,12 @@ class Arms:
         return self._digest(msgspec.json.encode([what, self.recipe(arm)]))
 
     def _digest(self, name: bytes) -> str:
+        from seedpack import __version__  # noqa: PLC0415 -- the facade; only its number
+
         spec = self.spec
         data = [stamp(spec.train), stamp(spec.evaluation), stamp(spec.model), spec.columns]
-        whole = msgspec.json.encode([spec.task, spec.factory, data]) + name
+        factory = stamp_factory(spec.factory)
+        whole = msgspec.json.encode([__version__, spec.task, factory, data]) + name
         return sha256(whole).hexdigest()[:32]
 
     @contextlib.contextmanager
@@ -223,6 +239,15 @@ def stamp(name: str) -> str:
     return sha256(msgspec.json.encode(parts)).hexdigest()
 
 
+def stamp_factory(name: str) -> str:
+    """Return what changes when the file does in which the factory of that name stands.
+
+    A module that is imported by its name stands for itself.
+    """
+    home, separator, function = name.rpartition(":")
+    return f"{stamp(home)}{separator}{function}"
+
+
 def _version(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns
@@ -246,17 +271,31 @@ def _save_scores(path: Path, scores: list[Score]) -> None:
         file.write(buffer.getvalue())
 
 
-def _load_scores(path: Path) -> list[Score]:
-    with np.load(path, allow_pickle=False) as arrays:
-        names = [name for name in arrays.files if not name.endswith(".levels")]
-        return [
-            Score(
-                name.partition(".")[2],
-                arrays[name],
-                *(float(level) for level in arrays[f"{name.partition('.')[0]}.levels"]),
-            )
-            for name in names
-        ]
+def _load_scores(path: Path) -> list[Score] | None:
+    """Return kept scores; None where there are none, or what is there is none (AUD-9)."""
+    try:
+        data = read_small_file(path, limit=_MAX_SCORES_NBYTES, rule="AUD-9")
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            if sum(part.file_size for part in parts.infolist()) > _MAX_SCORES_NBYTES:
+                return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            scores = _scores_of(arrays)
+        values = [score.value for score in scores]  # refuses what is no score of that metric
+    except (SeedError, OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+        return None
+    return scores if values else None
+
+
+def _scores_of(arrays: Any) -> list[Score]:  # noqa: ANN401 -- numpy's own
+    names = [name for name in arrays.files if not name.endswith(".levels")]
+    return [
+        Score(
+            name.partition(".")[2],
+            arrays[name],
+            *(float(level) for level in arrays[f"{name.partition('.')[0]}.levels"]),
+        )
+        for name in names
+    ]
 
 
 def _save_state(path: Path, adapter: Adapter) -> None:

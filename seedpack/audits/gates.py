@@ -77,6 +77,16 @@ def _judge(interval: Bounds | None, threshold: float, side: str, reason: str) ->
     return Status.UNDECIDED, f"the interval lies across {threshold:g}: more data or seeds decide"
 
 
+def is_consistent(result: AuditResult) -> bool:
+    """Whether a result that was read says of its gates, and of itself, what follows from them."""
+    for gate in result.gates:
+        if gate.side not in {"at least", "at most"}:
+            return False
+        if _judge(gate.interval, gate.threshold, gate.side, gate.reason)[0] is not gate.status:
+            return False
+    return conclude(result).status is result.status
+
+
 def conclude(result: AuditResult) -> AuditResult:
     """Return ``result`` with the status that its gates and its reason give it.
 

@@ -15,25 +15,34 @@ import contextlib
 import multiprocessing
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
-from hashlib import sha256
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from seedpack.audits.arms import Arms, stamp
+from seedpack.audits.arms import Arms
 from seedpack.audits.base import Context, Spec
 from seedpack.audits.gates import conclude, undecided
+from seedpack.audits.kept import (
+    check_writable,
+    load_result,
+    prepare_folder,
+    result_path,
+    save_result,
+)
 from seedpack.audits.registry import get_audit
 from seedpack.audits.results import AuditReport, AuditResult, Subject, worst
 from seedpack.errors import AuditError, SeedError
-from seedpack.files import atomic_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from seedpack.audits.base import Audit
     from seedpack.audits.profiles import Profile
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
 
     Watch = Callable[[str, int, int, str], None]  # audit, steps done, steps in all, what
 
+_TERMINATED: Final = 128 + signal.SIGTERM  # exit status, as shells have it
 MIN_EVALUATION: Final = 100  # fewer examples decide nothing: AUD-6
 _DATA_OPTIONS: Final = "--task TASK --train DATA --eval DATA"
 
@@ -53,6 +63,7 @@ def run_audits(  # noqa: PLR0913 -- what, how hard, where, and who watches
     folder: Path,
     *,
     tool: str,
+    asked: Collection[str] = (),
     processes: int | None = None,
     progress: Watch | None = None,
 ) -> AuditReport:
@@ -65,29 +76,33 @@ def run_audits(  # noqa: PLR0913 -- what, how hard, where, and who watches
         profile: How hard.
         folder: Where arms and results are kept; made where it is not there.
         tool: Name and version of the caller, for the report.
+        asked: Those of ``names`` that somebody asked for: one of them that lacks what it needs
+            is undecided, where another is only listed as not run.
         processes: How many audits at once; None: as many as there are cores, at most four.
         progress: Called with an audit's id, steps done, steps in all, and what is being done.
 
     Raises:
-        AuditError: AUD-1, AUD-6.
+        AuditError: AUD-1, AUD-6, AUD-9; AUD-8, a process was ended from outside.
         TrainingError: The data cannot be used; nothing was trained.
         StoreError: OUT.
     """
     open_split(spec)
-    wanted = [name for name in names if _lacks(get_audit(name), spec) is None]
-    skipped = tuple((name, reason) for name in names if (reason := _lacks(get_audit(name), spec)))
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: _load_result(_result_path(folder, spec, profile, name)) for name in wanted}
+    lacks = {name: reason for name in names if (reason := _lacks(get_audit(name), spec))}
+    wanted = [name for name in names if name not in lacks]
+    prepare_folder(folder)
+    kept = {name: load_result(result_path(folder, spec, profile, name), name) for name in wanted}
     results = {name: result for name, result in kept.items() if result is not None}
     missing = [name for name in wanted if name not in results]
     results |= dict(_run_all(spec, missing, profile, folder, processes, progress))
-    found = tuple(results[name] for name in wanted)
+    for name in lacks.keys() & set(asked):
+        results[name] = undecided(name, get_audit(name).title, f"not run: {lacks.pop(name)}")
+    found = tuple(results[name] for name in names if name in results)
     return AuditReport(
         subject=subject,
         profile=profile.name,
         status=worst(tuple(result.status for result in found)),
         results=found,
-        skipped=skipped,
+        skipped=tuple(lacks.items()),
         created=int(time.time()),
         tool=tool,
         random_seed=spec.random_seed,
@@ -119,19 +134,20 @@ def run_audit(
     """Run one audit in this process; keep its result in ``folder``.
 
     Raises:
-        AuditError: AUD-1; AUD-7, the audit's result is not what a report can hold.
+        AuditError: AUD-1.
         StoreError: OUT.
     """
     audit, start = get_audit(name), time.monotonic()
     with open_context(spec, profile, folder, progress) as context:
         try:
             result = conclude(_judge_size(audit.run(context), audit, context))
+            check_writable(result)
         except SeedError as error:
             hint = f"; {error.hint}" if error.hint else ""
             result = undecided(name, audit.title, f"{error}{hint}")
     seconds = round(time.monotonic() - start, 1)
     result = msgspec.structs.replace(result, seconds=seconds)
-    _save_result(_result_path(folder, spec, profile, name), result)
+    save_result(result_path(folder, spec, profile, name), result)
     return result
 
 
@@ -201,61 +217,71 @@ def _run_all(
     # Spawned, not forked: torch's threads do not survive a fork.
     methods = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        count, mp_context=methods, initializer=_share_cores, initargs=(count,)
+        count, mp_context=methods, initializer=_start_worker, initargs=(count,)
     ) as pool:
-        futures = {name: pool.submit(run_audit, spec, name, profile, folder) for name in names}
         try:
+            with _uninterrupted():
+                futures = {n: pool.submit(_run_in_worker, spec, n, profile, folder) for n in names}
             for done, (name, future) in enumerate(futures.items(), 1):
                 yield name, future.result()
                 if progress is not None:
                     progress(name, done, len(names), "audits")
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise _refuse_broken() from error
             raise
+
+
+def _run_in_worker(spec: Spec, name: str, profile: Profile, folder: Path) -> AuditResult:
+    """Run one audit; end the process where it is told to, and not only the audit."""
+    try:
+        return run_audit(spec, name, profile, folder)
+    except SystemExit:
+        # The pool would take this for the audit's result and begin with the next one.
+        os._exit(_TERMINATED)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C: this one tells them, once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _refuse_broken() -> AuditError:
+    return AuditError(
+        "a process of the audit was ended from outside",
+        rule="AUD-8",
+        where="audits",
+        hint="often memory was short: try --jobs 1; what is finished is kept",
+    )
 
 
 def _watch_of(name: str, progress: Watch) -> Callable[[int, int, str], None]:
     return lambda done, total, what: progress(name, done, total, what)
 
 
-def _share_cores(processes: int) -> None:
-    """Give this process its share of the cores; more threads would wait for each other."""
+def _start_worker(processes: int) -> None:
+    """Give this process its share of the cores, and let it leave no folder behind.
+
+    More threads than cores would wait for each other.
+    """
     threads = str(max((os.cpu_count() or 1) // processes, 1))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = threads
+    signal.signal(signal.SIGTERM, _leave)
 
 
-def _result_path(folder: Path, spec: Spec, profile: Profile, name: str) -> Path:
-    from seedpack import __version__  # noqa: PLC0415 -- the facade; only its number
-
-    # Paths by their contents: that of a model which was just assembled is another each time.
-    names = ("model", "final", "base", "train", "evaluation", "original", "reference")
-    what = msgspec.structs.replace(
-        spec,
-        seed="",
-        shifts=tuple(stamp(path) for path in spec.shifts),
-        **{name: stamp(getattr(spec, name)) for name in names},
-    )
-    key = msgspec.json.encode([__version__, what, profile, name])
-    return folder / "results" / f"{name}-{sha256(key).hexdigest()[:16]}.json"
-
-
-def _save_result(path: Path, result: AuditResult) -> None:
-    data = msgspec.json.encode(result)
-    # JSON has neither NaN nor infinity: what holds one would read back as something else.
-    if msgspec.json.decode(data, type=AuditResult) != result:
-        raise AuditError(
-            "a result that does not survive being written", rule="AUD-7", where=result.audit
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path, overwrite=True) as file:
-        file.write(data)
-
-
-def _load_result(path: Path) -> AuditResult | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=AuditResult)
-    except (OSError, msgspec.DecodeError):
-        return None  # not there, or cut short: done anew
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """End as if by an exception, so that folders are removed; a second signal changes nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(_TERMINATED)

@@ -16,13 +16,17 @@ from seedpack.audits import PROFILES, AuditResult, Spec, Status, Subject
 from seedpack.audits.arms import Arm, Arms
 from seedpack.audits.base import Audit, Context
 from seedpack.audits.gates import decide
+from seedpack.audits.kept import check_writable
 from seedpack.audits.registry import AUDITS, choose_audits, get_audit
 from seedpack.audits.runner import open_context, open_split, run_audit, run_audits
 from seedpack.errors import AuditError, IntegrityError, TrainingError
 from seedpack.extract import extract
+from seedpack.limits import MAX_REPORT_NBYTES
 from tests.audits import small_network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seedpack.audits.results import AuditReport
 
 QUICK = PROFILES["quick"]
@@ -159,10 +163,99 @@ def test_without_data_what_needs_them_is_listed_as_not_run(spec: Spec, tmp_path:
     assert "--train" in report.skipped[0][1]
 
 
+@pytest.mark.spec("AUD-6")
+def test_what_was_asked_for_by_name_and_cannot_be_run_is_undecided(
+    spec: Spec, tmp_path: Path
+) -> None:
+    bare, subject = Spec(model=spec.model), Subject(seed_id="", name="n", version=1)
+    report = run_audits(
+        bare, subject, ("probe", "failing"), QUICK, tmp_path, tool="test", asked=("probe",)
+    )
+    assert [result.status for result in report.results] == [Status.UNDECIDED]
+    assert "--train" in report.results[0].reason
+    assert [name for name, _ in report.skipped] == ["failing"]
+
+
 @pytest.mark.spec("AUD-7")
-def test_a_result_with_infinity_is_refused(spec: Spec, tmp_path: Path) -> None:
+def test_a_result_with_infinity_is_refused_and_takes_no_other_with_it(
+    spec: Spec, tmp_path: Path
+) -> None:
+    report = run(spec, tmp_path, "unwritable", "probe")
+    assert [result.status for result in report.results] == [Status.UNDECIDED, Status.PASS]
+    assert "AUD-7" in report.results[0].reason
     with pytest.raises(AuditError, match="AUD-7"):
-        run_audit(spec, "unwritable", QUICK, tmp_path)
+        check_writable(Unwritable().run(open_arms(spec, tmp_path)))
+
+
+@pytest.mark.spec("AUD-9")
+def test_a_folder_that_others_can_write_is_refused(spec: Spec, tmp_path: Path) -> None:
+    for part in ("", "arms", "results"):
+        folder = tmp_path / f"of-{part}" / part
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+        with pytest.raises(AuditError, match="AUD-9"):
+            run(spec, tmp_path / f"of-{part}", "probe")
+    assert Probe.runs == 0
+
+
+def put(field: str, value: object) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        found = msgspec.json.decode(data)
+        holder = found["gates"][0] if field.startswith("gate ") else found
+        holder[field.removeprefix("gate ")] = value
+        return msgspec.json.encode(found)
+
+    return change
+
+
+@pytest.mark.spec("AUD-9")
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("audit", "failing"),
+        put("gates", []),
+        put("reason", "something was wrong"),
+        put("status", "fail"),
+        put("gate interval", [0.0, 0.05]),
+        put("gate side", "about"),
+        lambda data: data + b" " * MAX_REPORT_NBYTES,
+        lambda _: b"\xff\xfe",
+    ],
+    ids=["audit", "no gate", "reason", "status", "interval", "side", "too long", "no text"],
+)
+def test_a_kept_result_that_contradicts_itself_is_done_anew(
+    spec: Spec, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    first = run(spec, tmp_path, "probe")
+    (path,) = (tmp_path / "results").iterdir()
+    path.write_bytes(change(path.read_bytes()))
+    again = run(spec, tmp_path, "probe")
+    assert Probe.runs == 2
+    assert again.results[0].gates == first.results[0].gates
+
+
+@pytest.mark.spec("AUD-9")
+@pytest.mark.parametrize("content", [b"", b"no arm", b"PK\x03\x04" + bytes(40)])
+def test_kept_arms_that_are_none_are_trained_anew(
+    spec: Spec, tmp_path: Path, content: bytes
+) -> None:
+    arm = Arm(samples=40, seed=3)
+    context = open_arms(spec, tmp_path)
+    assert context.arms is not None
+    first = context.arms.scores(arm)[0].value
+    for path in (tmp_path / "arms").iterdir():
+        path.write_bytes(content)
+    assert context.arms.scores(arm)[0].value == first
+    for path in (tmp_path / "arms").glob("*.safetensors"):
+        path.write_bytes(content)
+    anew = context.arms.adapter(arm).model.state_dict()
+    kept = context.arms.adapter(arm).model.state_dict()
+    assert all(value.equal(kept[name]) for name, value in anew.items())
+
+
+def open_arms(spec: Spec, folder: Path) -> Context:
+    with open_context(spec, QUICK, folder) as context:
+        return context
 
 
 @pytest.mark.spec("AUD-3")
