@@ -41,7 +41,8 @@ Reference = Annotated[
         metavar="MODEL",
         rich_help_panel=_PANEL,
         help="A clean model of the same architecture, such as the public one that the publisher "
-        "began with: clean twins are tuned from it instead of from random weights.",
+        "began with: clean twins are tuned from it, and relearning starts at it, instead of at "
+        "random weights.",
     ),
 ]
 Shifts = Annotated[
@@ -59,7 +60,7 @@ Defend = Annotated[
         "--defend",
         rich_help_panel=_PANEL,
         help="Take out what backdoors there may be, by the method that takes out those planted in "
-        "clean twins; needs --task.",
+        "twins; of classifiers, needs --task.",
     ),
 ]
 Cache = Annotated[

@@ -73,7 +73,7 @@ Samples = Annotated[
         min=2,
         rich_help_panel=_PANEL,
         help="How many training examples to use, equally many of each class.",
-        show_default="all",
+        show_default="all; in audits 50",
     ),
 ]
 Epochs = Annotated[

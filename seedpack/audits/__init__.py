@@ -1,7 +1,7 @@
 """What was kept, what breaks, and whether something hides: judged beside control arms.
 
     verified seed ──assembled──> model ─┐
-    data: train, evaluation ────────────┼─> Spec ──runner──> audits, one process each
+    data: train, evaluation ────────────┼─> Spec ──runner──> audits, in processes
     original, clean reference (or none) ┘        │
                                                  ├─ arms: tuned models, shared, on disk
                                                  └─ each: Findings, Figures, Gates ──> AuditResult

@@ -15,13 +15,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         nseeds: Runs of every tuned arm; gates on a difference need several.
         nsamples: Training examples of a few-sample tuning.
         ntwins: Clean twins that detectors are calibrated on.
-        nplanted: Twins with a planted backdoor, which tell what a search can find.
+        nplanted: Backdoors of each kind that are planted in twins, to tell what a search can find.
         ntrials: Mutations that the integrity audit tries.
         shares: Shares of chunks that the corruption audit destroys.
-        sample_sizes: Of the low-data audit; the largest is what the data have.
+        sample_sizes: Of the low-data audit; those that the data do not have are left out.
         noise_shares: Of the label-noise audit.
         bits: Of the quantised audit.
-        search_steps: Optimisation steps of one trigger search.
     """
 
     name: str
@@ -34,7 +33,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sample_sizes: tuple[int, ...]
     noise_shares: tuple[float, ...]
     bits: tuple[int, ...]
-    search_steps: int
 
 
 PROFILES: Final = {
@@ -51,7 +49,6 @@ PROFILES: Final = {
             sample_sizes=(0, 20, 50),
             noise_shares=(0.2,),
             bits=(4, 2),
-            search_steps=150,
         ),
         Profile(
             name="standard",
@@ -64,7 +61,6 @@ PROFILES: Final = {
             sample_sizes=(0, 5, 20, 50, 100),
             noise_shares=(0.1, 0.2, 0.4),
             bits=(8, 4, 3, 2),
-            search_steps=300,
         ),
         Profile(
             name="deep",
@@ -77,7 +73,6 @@ PROFILES: Final = {
             sample_sizes=(0, 5, 20, 50, 100, 500),
             noise_shares=(0.1, 0.2, 0.4),
             bits=(8, 4, 3, 2),
-            search_steps=600,
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Restore damaged or absent chunks from parity, bit-exactly (spec: PAR-4).
+"""Restore damaged or absent chunks from copies and parity, bit-exactly (spec: PAR-4).
 
     chunks --digest--> intact | lost          the signed digests locate the damage
     lost, and another with its digest intact --> that one's bytes (COD-SCA-6)
@@ -51,7 +51,7 @@ def repair_seed(
         progress: Called with chunks done and chunks in all.
 
     Raises:
-        IntegrityError: PAR-4, more was lost than the parity covers; nothing is written.
+        IntegrityError: PAR-4, more was lost than copies and parity cover; nothing is written.
         StoreError: OUT.
     """
     lost = find_lost_chunks(seed)

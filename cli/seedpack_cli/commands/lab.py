@@ -61,13 +61,14 @@ def backdoor(
         typer.Option("--twin-samples", min=20, help="Train twins on so many samples, not all."),
     ] = None,
     detectors: Annotated[
-        str | None, typer.Option("--detectors", metavar="LIST", help="Default: all; none: none.")
+        str | None,
+        typer.Option("--detectors", metavar="LIST", help="Searches. Default: all; none: none."),
     ] = None,
     defences: Annotated[
         str | None, typer.Option("--defences", metavar="LIST", help="Default: all; none: none.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=20, help="Clean samples of a detector.")
+        int | None, typer.Option("--samples", min=20, help="Clean samples of a search.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 1,
     quick: Annotated[

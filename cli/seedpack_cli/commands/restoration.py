@@ -14,11 +14,12 @@ def repair(
     force: options.Force = False,
     output_format: options.Format = output.OutputFormat.TEXT,
 ) -> None:
-    """Restore damaged or missing chunks of SEED from its parity, bit-exactly.
+    """Restore damaged or missing chunks of SEED from its copies and parity, bit-exactly.
 
-    Every chunk that is written has the digest in the manifest. If more was lost than the parity
-    covers, nothing is written (exit status 5). Signatures are checked where --trust or --key says
-    whose; they are kept either way, so that a mirror can repair what its users verify.
+    Every chunk that is written has the digest in the manifest. If more was lost than copies and
+    parity cover, nothing is written (exit status 5; see salvage). Signatures are checked where
+    --trust or --key says whose; they are kept either way, so that a mirror can repair what its
+    users verify.
     """
     from seedpack.seed.repair import repair_seed  # noqa: PLC0415
 
