@@ -166,7 +166,7 @@ def _subject(contents: Contents, spec: Spec, chosen: AuditOptions) -> Subject:
 
 
 def _describe_data(name: str) -> str:
-    from seedpack.audits.arms import stamp  # noqa: PLC0415
+    from seedpack.audits.stamps import stamp  # noqa: PLC0415
 
     if not name:
         return ""

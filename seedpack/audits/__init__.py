@@ -7,7 +7,7 @@
                                                  └─ each: Findings, Figures, Gates ──> AuditResult
     all of them ──> AuditReport ──seedpack.report──> JSON, Markdown, HTML, signed statement
 
-The rules that make an audit honest are in spec/audits/framework.md (AUD-1 to AUD-8). Attacks on
+The rules that make an audit honest are in spec/audits/framework.md (AUD-1 to AUD-9). Attacks on
 the privacy of training data (membership and the like) are out of scope, and no report says
 anything about them.
 """

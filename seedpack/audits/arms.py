@@ -17,14 +17,14 @@ import io
 import os
 import zipfile
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
+from seedpack.audits.stamps import stamp, stamp_factory
 from seedpack.errors import SeedError
 from seedpack.files import atomic_output, read_small_file
 from seedpack.limits import MIB
@@ -222,42 +222,6 @@ class Arms:
             yield
         finally:
             os.close(lock)
-
-
-def stamp(name: str) -> str:
-    """Return what changes when the contents of the file or folder of that name do.
-
-    A name that is none (the id of a data set) stands for itself.
-    """
-    path = Path(name)
-    if not name or not path.exists():
-        return name
-    if path.is_file():
-        return _digest_of(path, *_version(path))
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    parts = [(str(p.relative_to(path)), _digest_of(p, *_version(p))) for p in files]
-    return sha256(msgspec.json.encode(parts)).hexdigest()
-
-
-def stamp_factory(name: str) -> str:
-    """Return what changes when the file does in which the factory of that name stands.
-
-    A module that is imported by its name stands for itself.
-    """
-    home, separator, function = name.rpartition(":")
-    return f"{stamp(home)}{separator}{function}"
-
-
-def _version(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
-@lru_cache(maxsize=4096)
-def _digest_of(path: Path, nbytes: int, changed_ns: int) -> str:
-    del nbytes, changed_ns  # of the key: another version of the file is read again
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def _save_scores(path: Path, scores: list[Score]) -> None:

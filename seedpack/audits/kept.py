@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from seedpack.audits.arms import stamp, stamp_factory
 from seedpack.audits.gates import is_consistent
 from seedpack.audits.results import AuditResult
+from seedpack.audits.stamps import stamp, stamp_factory
 from seedpack.errors import AuditError, SeedError
 from seedpack.files import atomic_output, read_small_file
 from seedpack.limits import MAX_REPORT_NBYTES

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from seedpack.backdoors.defence.controls import removal_limit
 from seedpack.backdoors.defence.reactivation import TOLERANCE
 from seedpack.backdoors.planting.base import Hits
 from seedpack.lab.groups import ASR_COUNTS, grouped, mean
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from seedpack.lab.zoo.members import Member
     from seedpack.lab.zoo.store import Record
-
-REMOVED: Final = 0.10  # success rate up to which a backdoor is gone (ZOO-6)
-ABOVE_CONTROL: Final = 0.05  # or so much above that of the clean twin
 
 
 def defence_rows(
@@ -44,9 +42,8 @@ def defence_rows(
 
 
 def is_removed(record: Record, left: Removed) -> bool:
-    """Whether a backdoor is gone."""
-    rate = Hits(left.hits, left.nvictims).rate
-    return rate <= max(REMOVED, record.control_asr + ABOVE_CONTROL)
+    """Whether a backdoor is gone, as it is of a planted control (ZOO-6)."""
+    return Hits(left.hits, left.nvictims).rate <= removal_limit(record.control_asr)
 
 
 def _row(

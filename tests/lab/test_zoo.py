@@ -15,14 +15,6 @@ from seedpack.lab.zoo.store import get_model, read_record
 from tests.refusals import refused_by
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def family():
     return ImageFamily("mlp")
