@@ -17,7 +17,12 @@ _NOTE: Final = """\
 Shares with 95 % intervals. TPR: found where 5 % of the clean models may raise alarm; found, false
 alarms: at the limit fixed beforehand. Removed: success rate (ASR) at most 10 %, or at most
 5 points above that of the clean twin. Cost: accuracy lost, in points.
-No sooner: of those removed, how many come back no sooner than a clean twin learns them."""
+No sooner: of those removed, how many come back no sooner than a clean twin learns them; alike:
+than a clean twin that went through the same defence."""
+_DEFENCE_HEAD: Final = (
+    *("defence", "samples", "group", "n", "ASR", "removed", "cost"),
+    *("no sooner", "alike", "s"),
+)
 
 
 def benchmark_row(report: Report) -> dict[str, Any]:
@@ -45,8 +50,7 @@ def _family_lines(family: FamilyReport) -> Iterator[str]:
         yield from _table(head, [_detector_cells(row) for row in family.detectors])
     if family.defences:
         yield ""
-        columns = ("defence", "samples", "group", "n", "ASR", "removed", "cost", "no sooner", "s")
-        yield from _table(columns, [_defence_cells(row) for row in family.defences])
+        yield from _table(_DEFENCE_HEAD, [_defence_cells(row) for row in family.defences])
 
 
 def _detector_cells(row: DetectorRow) -> tuple[str, ...]:
@@ -75,6 +79,7 @@ def _defence_cells(row: DefenceRow) -> tuple[str, ...]:
         _rate(row.removed),
         cost,
         _rate(row.no_sooner),
+        _rate(row.no_sooner_alike),
         f"{row.seconds:.1f}",
     )
 

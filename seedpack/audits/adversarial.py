@@ -26,11 +26,13 @@ from seedpack.audits.measures import (
     tell,
 )
 from seedpack.audits.results import AuditResult, Severity, Status
+from seedpack.tune import evaluate
 
 if TYPE_CHECKING:
     from seedpack.audits.base import Context
     from seedpack.audits.results import Figure, Finding, Gate
     from seedpack.training.scores import Score
+    from seedpack.training.tasks.base import Adapter
 
 
 class _Effort(NamedTuple):
@@ -143,13 +145,13 @@ def _attack_arm(context: Context, name: str, template: Arm, effort: _Effort) -> 
     from seedpack.audits.perturbations import attack, perturb  # noqa: PLC0415 -- torch
     from seedpack.backdoors.classifiers import from_adapter, samples_of  # noqa: PLC0415 -- torch
 
-    arms, split = data_of(context)
+    _, split = data_of(context)
     indices = _indices(context, effort.nexamples)
     found = {radius: _Marks([], [], []) for radius in effort.radii}
     seeds = context.seeds[: effort.nseeds]
     for done, seed in enumerate(seeds):
         arm = msgspec.structs.replace(template, seed=seed)
-        clean, adapter = arms.scores(arm)[0], arms.adapter(arm)
+        clean, adapter = _open(context, name, arm)
         classifier = from_adapter(adapter, split)
         samples = samples_of(adapter, split.evaluation.take(indices))
         for radius, marks in found.items():
@@ -160,6 +162,19 @@ def _attack_arm(context: Context, name: str, template: Arm, effort: _Effort) -> 
             marks.attacked.append(_score(clean, right.cpu().numpy()))
             marks.noisy.append(_score(clean, noisy.cpu().numpy()))
     return found
+
+
+def _open(context: Context, name: str, arm: Arm) -> tuple[Score, Adapter]:
+    """Return the arm with its score; in the place of the assembled one the final, if there is one.
+
+    Raises:
+        TrainingError: It cannot be tuned, or does not fit.
+    """
+    arms, split = data_of(context)
+    if name == "assembled" and context.spec.final:
+        adapter = context.subject()
+        return evaluate(adapter, split, arms.recipe(arm))[0], adapter
+    return arms.scores(arm)[0], arms.adapter(arm)
 
 
 def _indices(context: Context, count: int) -> list[int]:
@@ -228,9 +243,10 @@ def _searched(context: Context, effort: _Effort, beside: str) -> str:
     unit = "of the mean norm of a token's embedding" if form == "texts" else "of the values' range"
     radii = ", ".join(f"{radius:g}" for radius in effort.radii)
     nseeds = min(effort.nseeds, len(context.seeds))
+    model = "the model as it will be used" if context.spec.final else "the tuned model"
     return (
         f"projected gradient ascent, {effort.steps} steps from a random start, on {count} "
-        f"examples, {nseeds} seeds, radii {radii} {unit}; beside random changes of the same size "
-        f"and {f'the {beside}' if beside else 'nothing else'}. Stronger attacks exist: these "
-        "figures are upper bounds of the accuracy under attack."
+        f"examples against {model}, {nseeds} seeds, radii {radii} {unit}; beside random changes "
+        f"of the same size and {f'the {beside}' if beside else 'nothing else'}. "
+        "Stronger attacks exist: these figures are upper bounds of the accuracy under attack."
     )

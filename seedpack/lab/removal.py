@@ -16,9 +16,10 @@ from seedpack.lab.work import Removed, read_result
 from seedpack.training.statistics import mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from seedpack.lab.metrics import Rate
     from seedpack.lab.zoo.members import Member
     from seedpack.lab.zoo.store import Record
 
@@ -57,7 +58,6 @@ def _row(
     interval = mean_interval(costs)
     gone = [one for m, one in left.items() if is_removed(records[m], one)]
     # Of a backdoor that is still there, nothing can come back.
-    excesses = [one.excess for one in gone if one.excess is not None]
     return DefenceRow(
         defence=name,
         samples=samples,
@@ -68,6 +68,12 @@ def _row(
         accuracy_cost=mean(costs),
         cost_low=interval.low if isfinite(interval.low) else None,
         cost_high=interval.high if isfinite(interval.high) else None,
-        no_sooner=share(sum(excess <= TOLERANCE for excess in excesses), len(excesses)),
+        no_sooner=_share_within(one.excess for one in gone),
+        no_sooner_alike=_share_within(one.excess_alike for one in gone),
         seconds=mean(one.seconds for one in left.values()),
     )
+
+
+def _share_within(excesses: Iterable[float | None]) -> Rate | None:
+    known = [excess for excess in excesses if excess is not None]
+    return share(sum(excess <= TOLERANCE for excess in known), len(known))

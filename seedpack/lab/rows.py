@@ -47,6 +47,7 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
         cost_low, cost_high: Its interval; None for one model.
         no_sooner: Share of the removed backdoors that come back no sooner than a clean twin
             learns them; None where none was removed, or none has a trigger.
+        no_sooner_alike: The same beside a clean twin that went through the same defence.
         seconds: Per model, on average.
     """
 
@@ -60,6 +61,7 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
     cost_low: float | None
     cost_high: float | None
     no_sooner: Rate | None
+    no_sooner_alike: Rate | None
     seconds: float
 
 

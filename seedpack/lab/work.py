@@ -71,6 +71,8 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
         accuracy: After it.
         excess: How much sooner the backdoor comes back than a clean twin learns it; None: no
             trigger that could come back.
+        excess_alike: The same beside a clean twin that went through the same defence, so that
+            only the backdoor tells them apart.
     """
 
     defence: str
@@ -79,6 +81,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
     seconds: float
     excess: float | None = None
+    excess_alike: float | None = None
 
 
 def perform(unit: Unit, zoo: Zoo) -> None:
@@ -157,18 +160,34 @@ def _defend(unit: Unit, zoo: Zoo) -> Removed:
         nvictims=hits.n,
         accuracy=defended.accuracy(test),
         seconds=seconds,
-        excess=_excess(defended, twins, model, samples, test),
+        **_excesses(unit, defended, twins, model, samples, test),
     )
 
 
-def _excess(
+def _excesses(
+    unit: Unit,
     defended: Classifier,
     twins: Sequence[Classifier],
     model: ZooModel,
     samples: Samples,
     test: Samples,
-) -> float | None:
+) -> dict[str, float]:
     if model.attack is None or model.record.kind == FLIP or not twins:
-        return None
-    comeback = compare_comebacks(defended, twins[0], model.attack, samples, test)
-    return fmean(comeback.excess)
+        return {}
+    alike = _defended_twin(unit.method, twins, samples)
+    return {
+        name: fmean(compare_comebacks(defended, twin, model.attack, samples, test).excess)
+        for name, twin in (("excess", twins[0]), ("excess_alike", alike))
+    }
+
+
+_TWINS: Final[dict[tuple[str, bytes], Classifier]] = {}  # of this process, by method and inputs
+
+
+def _defended_twin(method: str, twins: Sequence[Classifier], samples: Samples) -> Classifier:
+    """Return the first twin after the defence; the same for all suspects of a family."""
+    first = next(iter(twins[0].module.parameters())).detach().numpy().tobytes()
+    key = method, sha256(first + samples.x.numpy().tobytes()).digest()
+    if key not in _TWINS:
+        _TWINS[key] = get_defence(method)(twins[0], samples, twins[1:])
+    return _TWINS[key]

@@ -186,6 +186,14 @@ def test_a_fragile_seed_fails_and_a_sound_one_passes(spec: Spec, folder: Path) -
     assert run(Adversarial(), fragile, folder).status is Status.FAIL
 
 
+def test_the_model_as_it_will_be_used_is_what_is_attacked(spec: Spec, folder: Path) -> None:
+    final = beside(spec, "fragile.safetensors")
+    used = msgspec.structs.replace(spec, original=spec.model, final=final)
+    result = run(Adversarial(), used, folder)
+    assert result.status is Status.FAIL
+    assert "as it will be used" in result.searched
+
+
 @pytest.mark.slow
 @pytest.mark.spec("AUD-ADV-2")
 def test_a_clean_twin_stands_in_for_a_missing_original(spec: Spec, folder: Path) -> None:

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from torch.nn import functional
 
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.search.detector import Detector
@@ -13,6 +14,7 @@ from seedpack.backdoors.search.images import AddedSearch, MaskSearch, PairMaskSe
 from seedpack.backdoors.search.plans import plan_pairs, plan_universal
 from seedpack.backdoors.search.recall import RecallSearch, recalls
 from seedpack.backdoors.search.registry import searches_of
+from seedpack.backdoors.search.trials import at_rest
 from seedpack.errors import TrainingError
 from tests.backdoors import tiny
 
@@ -142,3 +144,30 @@ def test_samples_of_one_class_are_refused(planted, samples):
     assert refusal.value.rule == "TRN-8"
     with pytest.raises(TrainingError):
         PairMaskSearch().run(planted, samples.take([0, 1]))
+
+
+def test_a_unit_that_is_silent_on_all_samples_is_found(detector, clean_data, samples):
+    model = tiny.fit(53, clean_data)
+    _, hidden, _, head = model.module
+    with torch.no_grad():
+        unit = head.weight.norm(dim=0).argmin()
+        hidden.weight[unit] = 0
+        hidden.weight[unit].reshape(6, 6)[:2, :2] = 5.0
+        hidden.bias[unit] = -15.0  # fires from three white corner pixels on
+        head.weight[:, unit] = 0
+        head.weight[tiny.TARGET, unit] = 10.0
+    assert (model.module[1](samples.x.flatten(1))[:, unit] < 0).all()
+    answers = model.predict(tiny.stamp(samples))
+    assert (answers == tiny.TARGET).float().mean() > 0.9
+    verdicts = {v.search: v for v in detector.judge(model).verdicts}
+    assert verdicts["mask"].key == (None, tiny.TARGET)
+    assert verdicts["mask"].suspicious
+
+
+def test_the_gradient_of_silent_units_changes_no_answer(planted, samples):
+    before = planted.logits(samples.x)
+    with at_rest([planted]):
+        assert torch.equal(planted.logits(samples.x), before)
+        x = samples.x.clone().requires_grad_()
+        functional.relu(x - 2).sum().backward()
+    assert torch.allclose(x.grad, torch.full_like(x, 0.1))

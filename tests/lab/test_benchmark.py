@@ -82,11 +82,31 @@ def test_only_what_was_removed_can_come_back(models):
     path = result_path(models, unit)
     path.parent.mkdir(parents=True)
     for hits, excess, expected in ((90, 0.0, None), (0, 0.0, 1), (0, 0.5, 0), (0, None, None)):
-        left = Removed(defence="d", hits=hits, nvictims=100, accuracy=0.9, seconds=1, excess=excess)
+        left = Removed(
+            defence="d",
+            hits=hits,
+            nvictims=100,
+            accuracy=0.9,
+            seconds=1,
+            excess=excess,
+            excess_alike=None if excess is None else 0.5 - excess,
+        )
         path.write_bytes(msgspec.json.encode(left))
         (row,) = defence_rows(models, {unit.member: RECORD}, ["fine-tuning"], 50)
         assert row.removed.value == (hits == 0)
         assert (row.no_sooner and row.no_sooner.value) == expected
+        alike = None if expected is None else 1 - expected
+        assert (row.no_sooner_alike and row.no_sooner_alike.value) == alike
+
+
+def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
+    zoo, member = Zoo(models), Member("mlp", "blended", 501)
+    unit = Unit("defend", member, "relearning", 50, (Member("mlp", "twin", 300),))
+    perform(unit, zoo)
+    left = read_result(models, unit, Removed)
+    assert left.excess is not None
+    assert left.excess_alike is not None
+    assert left.excess != left.excess_alike
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ class MaskSearch(ImageSearch):
 
     id = "mask"
     unit = "pixels covered"
-    limit = 3.4
+    limit = 3.2
     share = 0.8
     steps = 100
     uses_contrast = True
@@ -121,7 +121,7 @@ class AddedSearch(ImageSearch):
 
     id = "added"
     unit = "L2 norm"
-    limit = 3.4
+    limit = 3.2
     share = 0.8
     steps = 60
     uses_contrast = True
@@ -136,7 +136,7 @@ class PairMaskSearch(MaskSearch):
     """One patch for each pair of source and target."""
 
     id = "pair-mask"
-    limit = 5.0
+    limit = 4.8
     share = 0.9
     uses_contrast = False
     is_paired = True
@@ -147,7 +147,7 @@ class PairAddedSearch(ImageSearch):
 
     id = "pair-added"
     unit = "L2 norm off the data's directions"
-    limit = 5.0
+    limit = 4.3
     share = 0.9
     steps = 60
     is_paired = True

@@ -11,13 +11,14 @@ out of account, a planted trigger that is larger than the natural one is never f
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from seedpack.backdoors.search.plans import Plan
 
 _SURE: Final = 0.9999  # probability beyond which a twin's loss no longer rises
+_SLOPE: Final = 0.1  # where an activation has none
+_ACTIVATIONS: Final = frozenset(
+    {functional.relu, functional.gelu, functional.silu, torch.relu, torch.Tensor.relu}
+)
 _MEMORY: Final = 0.6  # of the natural share: one twin at a time is asked
 
 
@@ -75,14 +80,39 @@ class Trial:
         return -torch.log1p(-chance.clamp(max=_SURE)), self._natural
 
 
+class _SlopesOfSilentUnits(TorchFunctionMode):
+    """Gives activations a slope where they have none; their values stay as they are.
+
+    A unit that was written to fire on one pattern only is silent on all that a search starts
+    from, and no gradient would lead to the pattern.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 -- torch's own
+        """Call ``func``; add nothing, with a gradient."""
+        del types
+        named = dict(kwargs or {})
+        if func not in _ACTIVATIONS:
+            return func(*args, **named)
+        named.pop("inplace", None)  # the input is needed again
+        below = _SLOPE * args[0].clamp(max=0)
+        return func(args[0], **named) + (below - below.detach())
+
+
 @contextlib.contextmanager
 def at_rest(classifiers: Sequence[Classifier]) -> Iterator[None]:
-    """Put models into evaluation mode, and back."""
+    """Put models into evaluation mode, with slopes everywhere, and back."""
     modes = [c.module.training for c in classifiers]
     for c in classifiers:
         c.module.eval()
     try:
-        yield
+        with _SlopesOfSilentUnits():
+            yield
     finally:
         for c, mode in zip(classifiers, modes, strict=True):
             c.module.train(mode)
