@@ -13,23 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import io
 import os
-import zipfile
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 
+from seedpack.audits.scorefiles import load_scores, save_scores
 from seedpack.audits.stamps import stamp, stamp_factory
-from seedpack.errors import SeedError
-from seedpack.files import atomic_output, read_small_file
-from seedpack.limits import MIB
+from seedpack.files import atomic_output
 from seedpack.training.recipes import default_recipe
-from seedpack.training.scores import Score
 from seedpack.tune import TunePlan
 from seedpack.tune.tuning import evaluate, tune_arm
 
@@ -39,6 +34,7 @@ if TYPE_CHECKING:
     from seedpack.audits.base import Spec
     from seedpack.training import Examples, Split
     from seedpack.training.recipes import Recipe
+    from seedpack.training.scores import Score
     from seedpack.training.tasks.base import Adapter
 
     Alter = Callable[[Examples], Examples]
@@ -46,7 +42,6 @@ if TYPE_CHECKING:
 _SCRATCH_EPOCHS: Final = 30  # at most; the held-out part ends it
 _SCRATCH_RATE: Final = 2e-3
 _SCRATCH_BATCH: Final = 32
-_MAX_SCORES_NBYTES: Final = 256 * MIB  # of one arm: 32 bytes an example, in a few metrics
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +92,11 @@ class Arms:
         """
         path = self.folder / f"{self._key(arm)}.npz"
         with self._alone(path):
-            kept = _load_scores(path)
+            kept = load_scores(path)
             if kept is None:
                 adapter, recipe = self._tune(arm, alter)
                 kept = evaluate(adapter, self.split, recipe)
-                _save_scores(path, kept)
+                save_scores(path, kept)
                 _save_state(path.with_suffix(".safetensors"), adapter)
             return kept
 
@@ -117,7 +112,7 @@ class Arms:
             kept = self._reopen(arm, state) if state.exists() else None
             if kept is None:
                 kept, recipe = self._tune(arm, alter)
-                _save_scores(path, evaluate(kept, self.split, recipe))
+                save_scores(path, evaluate(kept, self.split, recipe))
                 _save_state(state, kept)
             return kept
 
@@ -132,13 +127,13 @@ class Arms:
         name = msgspec.json.encode(["zero-shot", stamp(model)])
         path = self.folder / f"{self._digest(name)}.npz"
         with self._alone(path):
-            kept = _load_scores(path)
+            kept = load_scores(path)
             if kept is None:
                 adapter = self.untuned(model)
                 if not adapter.has_trained_head:
                     return None
                 kept = evaluate(adapter, self.split, self.recipe(Arm(model=model)))
-                _save_scores(path, kept)
+                save_scores(path, kept)
             return kept
 
     def recipe(self, arm: Arm) -> Recipe:
@@ -222,44 +217,6 @@ class Arms:
             yield
         finally:
             os.close(lock)
-
-
-def _save_scores(path: Path, scores: list[Score]) -> None:
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {}
-    for number, score in enumerate(scores):
-        arrays[f"{number}.{score.metric}"] = score.stats
-        arrays[f"{number}.levels"] = np.array([score.chance, score.majority])
-    np.savez(buffer, **arrays)
-    with atomic_output(path, overwrite=True) as file:
-        file.write(buffer.getvalue())
-
-
-def _load_scores(path: Path) -> list[Score] | None:
-    """Return kept scores; None where there are none, or what is there is none (AUD-9)."""
-    try:
-        data = read_small_file(path, limit=_MAX_SCORES_NBYTES, rule="AUD-9")
-        with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            if sum(part.file_size for part in parts.infolist()) > _MAX_SCORES_NBYTES:
-                return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            scores = _scores_of(arrays)
-        values = [score.value for score in scores]  # refuses what is no score of that metric
-    except (SeedError, OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
-        return None
-    return scores if values else None
-
-
-def _scores_of(arrays: Any) -> list[Score]:  # noqa: ANN401 -- numpy's own
-    names = [name for name in arrays.files if not name.endswith(".levels")]
-    return [
-        Score(
-            name.partition(".")[2],
-            arrays[name],
-            *(float(level) for level in arrays[f"{name.partition('.')[0]}.levels"]),
-        )
-        for name in names
-    ]
 
 
 def _save_state(path: Path, adapter: Adapter) -> None:

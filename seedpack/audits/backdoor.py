@@ -53,6 +53,9 @@ class Seen(NamedTuple):
         outliers: Matrices that differ from the base as those of no twin do.
         start: What twins were tuned from; empty: random weights.
         shape: Of one input of the searches.
+        named_by_seed: Whether that start is nothing but the base which the seed itself names.
+        scale: How far the model's scores lie apart, in those of the twins.
+        tried: How many controls were to be planted.
     """
 
     detector: Detector
@@ -66,6 +69,9 @@ class Seen(NamedTuple):
     outliers: tuple[Outlier, ...]
     start: str
     shape: tuple[int, ...]
+    named_by_seed: bool = False
+    scale: float = 1.0
+    tried: int = 0
 
 
 class Backdoor(Audit):
@@ -91,7 +97,13 @@ class Backdoor(Audit):
 
 
 def _look(context: Context, split: Split) -> Seen:
-    from seedpack.audits.controls import Subjects, plant_controls  # noqa: PLC0415 -- torch
+    from seedpack.audits.controls import (  # noqa: PLC0415 -- torch
+        Subjects,
+        check_tokenizers,
+        count_controls,
+        plant_controls,
+        scale_beside,
+    )
     from seedpack.backdoors.search.detector import Detector  # noqa: PLC0415 -- torch
     from seedpack.backdoors.search.recall import recalls  # noqa: PLC0415 -- torch
     from seedpack.backdoors.search.registry import searches_of  # noqa: PLC0415 -- torch
@@ -102,6 +114,7 @@ def _look(context: Context, split: Split) -> Seen:
     for i in range(context.profile.ntwins + 1):
         context.progress(i, steps, "clean twins")
         pairs.append(subjects.twin(i))
+    check_tokenizers(adapter, pairs[0][1])
     *twins, spare = [twin for twin, _ in pairs]
     evaluation = subjects.samples(adapter, split.evaluation)
     context.progress(steps - 2, steps, "searches")
@@ -127,6 +140,9 @@ def _look(context: Context, split: Split) -> Seen:
         ),
         start=subjects.start,
         shape=tuple(clean.x.shape[1:]),
+        named_by_seed=bool(subjects.start) and not context.spec.reference,
+        scale=scale_beside(own, twins, clean),
+        tried=count_controls(spare, train, context.profile.nplanted),
     )
 
 

@@ -8,9 +8,11 @@ Inputs are taken to 0..1 and to (channels, height, width), whatever the model ca
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +30,11 @@ from seedpack.backdoors.fitting import Course, fit
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.images import make_attack
 from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
+from seedpack.errors import TrainingError
+from seedpack.training.tasks.text import TextClassification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from seedpack.audits.base import Context
     from seedpack.backdoors.planting.base import Attack, Hits
@@ -94,8 +98,13 @@ class Subjects:
 
     @property
     def start(self) -> str:
-        """What twins are tuned from; empty: random weights."""
-        return self._context.spec.reference or self._context.spec.base
+        """What twins are tuned from; empty: random weights.
+
+        The base of a delta seed is the publisher's choice, and whatever it hides is in twins of
+        it, too: it stands in only where random weights would never learn the task.
+        """
+        spec = self._context.spec
+        return spec.reference or ("" if spec.factory else spec.base)
 
     def own(self) -> tuple[Classifier, Adapter]:
         """Return the audited model."""
@@ -163,6 +172,47 @@ def plant_controls(
             control = _plant(twin, kind, train, evaluation, seed + 100 * i)
             if control is not None:
                 yield control
+
+
+def count_controls(twin: Classifier, train: Samples, count: int) -> int:
+    """Return how many controls ``plant_controls`` tries to plant."""
+    return len(_kinds(twin, train, count)) * count
+
+
+def scale_beside(own: Classifier, twins: Sequence[Classifier], samples: Samples) -> float:
+    """Return how far a model's scores lie apart, in those of its twins.
+
+    Every search weighs the model's loss against the twins': scores that are a hundred times as
+    large change no answer, and would outweigh the twins.
+    """
+    spread, *others = (float(model.scores(samples).std()) for model in (own, *twins))
+    return spread / max(fmean(others), 1e-12)
+
+
+def check_tokenizers(own: Adapter, other: Adapter) -> None:
+    """Refuse a tokenizer that is another than the twins'; what it does is not searched.
+
+    Raises:
+        TrainingError: TRN-7, the searches would not see what the model is given.
+    """
+    if not (isinstance(own, TextClassification) and isinstance(other, TextClassification)):
+        return
+    if _contents(own.tokenizer) != _contents(other.tokenizer):
+        raise TrainingError(
+            "the tokenizer is not that of the clean model, and can hide a trigger by itself",
+            rule="TRN-7",
+            where="tokenizer",
+            hint="compare both; put the clean model's tokenizer in its place",
+        )
+
+
+def _contents(tokenizer: Any) -> object:  # noqa: ANN401 -- transformers' own
+    """Return what decides which tokens a text becomes."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return tokenizer.get_vocab()
+    whole = json.loads(backend.to_str())
+    return {name: part for name, part in whole.items() if name not in {"padding", "truncation"}}
 
 
 def _kinds(twin: Classifier, train: Samples, count: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import msgspec
@@ -12,12 +13,17 @@ from safetensors.torch import save_file
 from seedpack.audits import PROFILES, Spec
 from seedpack.audits.backdoor import Backdoor, Seen
 from seedpack.audits.backdoor_report import report
+from seedpack.audits.controls import Subjects
 from seedpack.audits.gates import conclude
 from seedpack.audits.results import Severity, Status
-from seedpack.backdoors.search.base import Trigger
-from seedpack.backdoors.search.calibration import Judgement, Verdict
+from seedpack.audits.runner import open_context
+from seedpack.backdoors.classifiers import ImageClassifier, Samples
+from seedpack.backdoors.search.base import SearchResult, Trigger
+from seedpack.backdoors.search.calibration import Calibration, Judgement, Verdict
+from seedpack.backdoors.search.images import MaskSearch, PairAddedSearch
 from seedpack.backdoors.search.recall import ClassRecall
 from seedpack.backdoors.search.weights import Difference, Outlier
+from seedpack.errors import TrainingError
 from tests.audits import small_network
 from tests.audits.worlds import beside, build_world, run, write_data
 
@@ -79,8 +85,14 @@ def test_a_model_like_its_twins_passes_where_all_planted_controls_are_found():
         {"controls": (control(found=True), control(found=False))},
         {"twin_accuracies": (0.7,) * 5},
         {"detector": SimpleNamespace(**{**vars(seen().detector), "clean": (judgement(9.0),) * 5})},
+        {"named_by_seed": True, "start": "base"},
+        {"scale": 100.0},
+        {"scale": 0.01},
     ],
-    ids=["none planted", "one not found", "poor twins", "twins stand out"],
+    ids=[
+        *("none planted", "one not found", "poor twins", "twins stand out"),
+        *("twins of the seed's own base", "large scores", "small scores"),
+    ],
 )
 def test_searches_without_proof_of_their_power_do_not_pass(changes):
     found = result(**changes)
@@ -114,6 +126,58 @@ def test_an_alarm_that_hangs_on_one_twin_is_undecided(scores, status):
 def test_a_class_that_only_the_twins_know_fails():
     recalls = [ClassRecall(0, 95, 100), ClassRecall(1, 2, 100), ClassRecall(2, 95, 100)]
     assert result(recalls=recalls).status is Status.FAIL
+
+
+@pytest.mark.spec("AUD-BD-5")
+@pytest.mark.parametrize(
+    "recalls, usual",
+    [
+        ([ClassRecall(0, 95, 100), ClassRecall(1, 95, 100)], ClassRecall(2, 95, 100)),
+        ([ClassRecall(c, 95, 100) for c in range(3)], ClassRecall(2, 5, 100)),
+        (
+            [ClassRecall(0, 95, 100), ClassRecall(1, 95, 100), ClassRecall(2, 1, 1)],
+            ClassRecall(2, 95, 100),
+        ),
+    ],
+    ids=["no examples", "twins do not know it", "one example"],
+)
+def test_a_class_that_was_not_measured_is_not_passed(recalls, usual):
+    twins = [[ClassRecall(0, 95, 100), ClassRecall(1, 95, 100), usual]] * 5
+    found = result(recalls=recalls, twin_recalls=twins)
+    assert found.status is Status.UNDECIDED
+    assert found.gates[1].reason
+
+
+def test_controls_that_could_not_be_planted_are_told():
+    (finding,) = result(tried=5).findings
+    assert "2 more could not be planted" in finding.evidence
+
+
+@pytest.mark.spec("AUD-BD-4")
+def test_answers_that_are_no_numbers_are_refused_and_not_passed():
+    torch.manual_seed(0)
+    overflowing = small_network.make()
+    with torch.no_grad():
+        for value in overflowing.parameters():
+            value.mul_(1e25)
+    samples = Samples(torch.rand(40, 1, 8, 8), torch.arange(40) % 10)
+    for search in (MaskSearch(), PairAddedSearch()):
+        with pytest.raises(TrainingError, match="TRN-13"):
+            search.run(ImageClassifier(overflowing, 10), samples)
+    numbers = [SearchResult("s", {(None, c): float(c) for c in range(3)})] * 3
+    nothing = SearchResult("s", {(None, 0): 0.0, (None, 1): math.nan, (None, 2): 0.0})
+    with pytest.raises(TrainingError, match="TRN-13"):
+        Calibration.fit(numbers).judge(nothing, limit=4.0)
+
+
+@pytest.mark.spec("AUD-BD-4")
+def test_the_base_that_a_seed_names_is_no_start_for_twins_where_another_is_to_be_had(tmp_path):
+    spec = msgspec.structs.replace(build_world(tmp_path), base="base.safetensors")
+    with open_context(spec, PROFILES["quick"], tmp_path / "run") as context:
+        assert not Subjects(context).start
+    vouched = msgspec.structs.replace(spec, reference=spec.model)
+    with open_context(vouched, PROFILES["quick"], tmp_path / "run") as context:
+        assert Subjects(context).start == spec.model
 
 
 @pytest.mark.spec("AUD-BD-6")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,10 +11,13 @@ import pytest
 
 from seedpack.audits import Spec, Status
 from seedpack.audits.adversarial import Adversarial
+from seedpack.audits.controls import check_tokenizers
 from seedpack.audits.labelnoise import LabelNoise
 from seedpack.audits.quantised import Quantised
 from seedpack.audits.retention import Retention
+from seedpack.audits.runner import open_context
 from seedpack.audits.shift import DomainShift
+from seedpack.errors import TrainingError
 from tests.audits.worlds import QUICK, run
 from tests.frameworks.models import FAMILIES, build
 from tests.tune.conftest import BAD, GOOD, _is_good, _text, save_tokenizer
@@ -57,6 +61,21 @@ def test_texts_are_corrupted_in_four_ways(spec: Spec, folder: Path) -> None:
         "lost words",
         "cut in half",
     ]
+
+
+@pytest.mark.spec("AUD-BD-4")
+def test_a_tokenizer_that_rewrites_texts_is_refused(spec: Spec, tmp_path: Path) -> None:
+    other = shutil.copytree(spec.model, tmp_path / "other")
+    tokenizer = msgspec.json.decode((other / "tokenizer.json").read_bytes())
+    rewriting = {"type": "Replace", "pattern": {"String": "cf"}, "content": "awful"}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [rewriting]}
+    with open_context(spec, MINI, tmp_path / "run") as context:
+        assert context.arms is not None
+        own = context.arms.untuned(spec.model)
+        check_tokenizers(own, context.arms.untuned(spec.model))
+        (other / "tokenizer.json").write_bytes(msgspec.json.encode(tokenizer))
+        with pytest.raises(TrainingError, match="TRN-7"):
+            check_tokenizers(own, context.arms.untuned(str(other)))
 
 
 def test_texts_are_attacked_in_their_embeddings(spec: Spec, folder: Path) -> None:

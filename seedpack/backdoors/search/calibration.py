@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Final
 
+from seedpack.errors import TrainingError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -128,7 +130,10 @@ class Calibration:
 
         Raises:
             ValueError: It is of another search or has other keys.
+            TrainingError: TRN-13, a statistic is no number: nothing was measured there.
         """
+        if not all(map(math.isfinite, result.statistics.values())):
+            raise not_a_number(f"search {result.search}")
         if result.search != self.search or set(result.statistics) != set(self.centre):
             raise ValueError("result of another search, or with other keys")
         residuals = _residuals(result.statistics, centred=self.centred)
@@ -138,6 +143,16 @@ class Calibration:
             by_key = {key: z / scale for key, z in by_key.items()}
         key = max(by_key, key=lambda k: by_key[k])
         return Verdict(self.search, by_key[key], key, by_key, limit, result.triggers.get(key))
+
+
+def not_a_number(where: str) -> TrainingError:
+    """Return the refusal of a model whose answers cannot be searched."""
+    return TrainingError(
+        "the model's answers are no numbers",
+        rule="TRN-13",
+        where=where,
+        hint="weights so large that sums overflow hide whatever there is: do not use the model",
+    )
 
 
 def judge_all(

@@ -17,6 +17,8 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from seedpack.backdoors.search.calibration import not_a_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -59,8 +61,14 @@ class Trial:
         Shapes:
             x: (m, ...), the plan's samples with triggers; both results (k,), the share without
             gradient.
+
+        Raises:
+            TrainingError: TRN-13, the classifier's answers are no numbers.
         """
         logits = self._classifier.logits(x)  # (m, classes)
+        if not logits.isfinite().all():
+            # Nothing would ever count as found, and the model as sound.
+            raise not_a_number("search")
         loss = functional.cross_entropy(logits, self.plan.target, reduction="none")
         share = self.plan.mean((logits.argmax(1) == self.plan.target).float())
         if self._contrast:
