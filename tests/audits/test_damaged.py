@@ -137,6 +137,22 @@ def test_where_the_whole_model_is_at_chance_nothing_is_decided(world, folder, tm
     assert "not above chance" in result.reason
 
 
+@pytest.mark.spec("AUD-COR-2")
+def test_what_random_weights_reach_as_well_does_not_pass(world, folder, tmp_path) -> None:
+    spec = with_seed(world, tmp_path / "a.seed", interleave=True)
+    with open_context(spec, PROFILE, folder) as context:
+        arms = Baselines(context)
+        own = Damager(context, tmp_path / "a.seed", "own", with_parity=True)
+        damaged = [own.damage(Loss(0.5, "random", 0))] * len(arms.whole)
+        cells = [Cell("the seed", 0.5, "random", damaged, None, arms.whole)]
+        kept = conclude(make_result("corruption", "x", context, cells, arms, own))
+        arms.control = arms.whole
+        result = conclude(make_result("corruption", "x", context, cells, arms, own))
+    assert kept.status is Status.PASS
+    assert result.status is Status.UNDECIDED
+    assert "random weights do as well" in result.gates[0].reason
+
+
 def test_a_seed_without_chunks_is_undecided(world, folder, tmp_path) -> None:
     constant = msgspec.structs.replace(world, model=beside(world, "constant.safetensors"))
     result = run(Corruption(), with_seed(constant, tmp_path / "a.seed"), folder, PROFILE)

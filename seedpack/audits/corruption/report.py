@@ -174,6 +174,7 @@ def _gates(cells: Sequence[Cell], arms: Baselines) -> list[Gate]:
             if cell.layout != OWN or cell.share != _at_most(cells, share):
                 continue
             value, interval, reason = _kept(cell, arms)
+            reason = reason or _nothing_shown(cell, arms, interval, bar)
             gates.append(
                 decide(
                     f"lost-{100 * cell.share:g}-{cell.kind}",
@@ -186,6 +187,17 @@ def _gates(cells: Sequence[Cell], arms: Baselines) -> list[Gate]:
                 )
             )
     return gates
+
+
+def _nothing_shown(cell: Cell, arms: Baselines, interval: Bounds | None, bar: float) -> str:
+    """Return why reaching the bar says nothing of what is left; empty where it says something."""
+    if cell.exact == len(cell.damaged) or interval is None or interval[0] < bar:
+        return ""
+    if compare(cell.tuned, arms.control).interval.low > 0:
+        return ""
+    return (
+        "random weights do as well after the same samples: it is not known that any of it is kept"
+    )
 
 
 def _at_most(cells: Sequence[Cell], share: float) -> float | None:
