@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from seedpack.audits import Spec, Status
 from seedpack.audits.adversarial import Adversarial
@@ -15,15 +17,13 @@ from seedpack.audits.controls import check_tokenizers
 from seedpack.audits.labelnoise import LabelNoise
 from seedpack.audits.quantised import Quantised
 from seedpack.audits.retention import Retention
-from seedpack.audits.runner import open_context
+from seedpack.audits.runner import open_context, open_split
 from seedpack.audits.shift import DomainShift
 from seedpack.errors import TrainingError
+from seedpack.training.tasks.opening import open_adapter
 from tests.audits.worlds import QUICK, run
 from tests.frameworks.models import FAMILIES, build
 from tests.tune.conftest import BAD, GOOD, _is_good, _text, save_tokenizer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MINI = msgspec.structs.replace(QUICK, nseeds=1, nsamples=12, bits=(4,))
 
@@ -76,6 +76,31 @@ def test_a_tokenizer_that_rewrites_texts_is_refused(spec: Spec, tmp_path: Path) 
         (other / "tokenizer.json").write_bytes(msgspec.json.encode(tokenizer))
         with pytest.raises(TrainingError, match="TRN-7"):
             check_tokenizers(own, context.arms.untuned(str(other)))
+
+
+@pytest.mark.spec("TRN-15")
+def test_random_weights_do_not_start_where_the_seed_says(spec: Spec, tmp_path: Path) -> None:
+    spreads = []
+    for name, spread in (("usual", None), ("weak", 0.0)):
+        model = Path(shutil.copytree(spec.model, tmp_path / name))
+        config = msgspec.json.decode((model / "config.json").read_bytes())
+        config["initializer_range"] = config["initializer_range"] if spread is None else spread
+        (model / "config.json").write_bytes(msgspec.json.encode(config))
+        split = open_split(spec)
+        assert split is not None
+        drawn = open_adapter(split, model, random_init=True, seed=0).model.state_dict()
+        spreads.append(float(drawn["encoder.embeddings.word_embeddings.weight"].std()))
+    assert spreads[0] == spreads[1] > 0
+
+
+def test_a_reference_that_is_a_pickle_is_not_loaded(spec: Spec, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(spec.model, tmp_path / "pickled"))
+    torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+    with open_context(spec, MINI, tmp_path / "run") as context:
+        assert context.arms is not None
+        with pytest.raises(TrainingError, match="TRN-7"):
+            context.arms.untuned(str(model))
 
 
 def test_texts_are_attacked_in_their_embeddings(spec: Spec, folder: Path) -> None:

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Attributes of configurations that say how far random weights spread.
+_SPREADS: Final = (
+    "initializer_range",
+    "initializer_factor",
+    "init_std",
+    "initializer_cutoff_factor",
+)
+
 # What transformers raises on a folder or configuration that does not fit the class asked for.
 _LOAD_ERRORS: Final = (
     AttributeError,
@@ -67,6 +75,7 @@ def load_model(
         )
         auto = getattr(transformers, auto_class)
         if random_init:
+            _start_as_usual(config)
             model = auto.from_config(config, trust_remote_code=False, dtype=torch.float32)
             return model, ()
         model, info = auto.from_pretrained(
@@ -74,10 +83,23 @@ def load_model(
             config=config,
             local_files_only=True,
             trust_remote_code=False,
+            use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
         )
         return model, tuple(sorted(info["missing_keys"]))
+
+
+def _start_as_usual(config: Any) -> None:  # noqa: ANN401 -- transformers' own
+    """Draw random weights as the architecture's authors do, whatever the seed's config says.
+
+    A control arm that started at zero, or far too large, would learn nothing, and any seed look
+    good beside it.
+    """
+    usual = type(config)()
+    for name in _SPREADS:
+        if hasattr(config, name) and hasattr(usual, name):
+            setattr(config, name, getattr(usual, name))
 
 
 def load_tokenizer(folder: Path) -> Any:  # noqa: ANN401 -- transformers' own
