@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from seedpack.codecs.registry import PARTIAL_IDS
 from seedpack.dtypes import DTYPES
 from seedpack.errors import AssemblyError
 from seedpack.files import atomic_directory, atomic_output
@@ -176,11 +177,13 @@ class _Work:
         ]
 
     def fill(self, draw: Callable[[list[TensorInfo], int], list[NamedTensor]]) -> None:
-        """Draw initial values for layers all of whose chunks are lost (SLV-4)."""
+        """Draw initial values for layers of which nothing is left (SLV-3, SLV-4)."""
+        lost = self.salvage.lost
         gone = {
             layer.name
             for layer, chunks in self.salvage.seed.layers()
-            if chunks and all(chunk.index in self.salvage.lost for chunk in chunks)
+            if (chunks and all(chunk.index in lost for chunk in chunks))
+            or (layer.codec not in PARTIAL_IDS and any(chunk.index in lost for chunk in chunks))
         }
         wanted = [info for info in self.infos if info.name in gone]
         if wanted:

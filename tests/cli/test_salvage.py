@@ -6,6 +6,7 @@ import json
 
 import pytest
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from seedpack.assemble.salvage import assemble_salvaged
 from seedpack.errors import AssemblyError
@@ -142,3 +143,27 @@ def test_layouts_are_asked_for_by_options(run_cli, tmp_path):
     ):
         assert run_cli("extract", model, "-o", "b.seed", *words).status == 2
     assert not (tmp_path / "b.seed").exists()
+
+
+@pytest.mark.spec("SLV-3", "SLV-4")
+def test_a_layer_that_counts_as_lost_is_drawn_anew_and_not_zero(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    def draw():
+        module = torch.nn.Sequential(torch.nn.Linear(300, 100, bias=False))
+        with torch.no_grad():
+            torch.nn.init.uniform_(module[0].weight, 2, 3)
+        return module
+
+    thin = torch.randn(100, 300) * (torch.rand(100, 300) < 0.1)
+    save_file({"0.weight": thin}, tmp_path / "m.safetensors")
+    path = tmp_path / "a.seed"
+    extract(tmp_path / "m.safetensors", path, name="a", codec="sparse", chunk_nbytes=1024)
+    with open_unverified(path) as contents:
+        damage(path, contents, 1)
+    out = tmp_path / "salvaged.safetensors"
+    with open_unverified(path, damaged=True) as contents:
+        report = assemble_salvaged(contents, out, insecure=True, factory=draw)
+    assert report.filled == ("0.weight",)
+    with safe_open(out, "pt") as file:
+        assert file.get_tensor("0.weight").min() >= 2
