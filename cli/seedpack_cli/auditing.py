@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from seedpack_cli import output
+from seedpack_cli import output, verdicts
 from seedpack_cli.reports import GATE_FAILED
 
 if TYPE_CHECKING:
@@ -98,9 +98,12 @@ def finish(report: AuditReport | None) -> None:
     """
     if report is None or report.status.value == "pass":
         return
+    if not report.results:
+        output.print_warning("no audit could be run: nothing was measured, which is not pass")
     for result in report.results:
         if result.status.value != "pass":
-            output.print_warning(f"audit {result.audit}: {result.status.value} {result.reason}")
+            why = verdicts.explain_status(result)
+            output.print_warning(f"audit {result.audit}: {result.status.value}: {why}")
     if report.status.value == "fail":
         raise typer.Exit(GATE_FAILED)
 

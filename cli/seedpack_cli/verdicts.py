@@ -95,11 +95,30 @@ def _describe_defence(report: DefenceReport) -> list[str]:
 
 def describe(report: AuditReport) -> str:
     """Return the report as lines: the verdict first, then what led to it."""
-    lines = [f"audit ({report.profile}): {report.status.value.upper()}"]
+    from seedpack.report.wording import visible  # noqa: PLC0415 -- only where there is a report
+
+    lines = [_headline(report)]
     for result in report.results:
         lines += _describe_result(result)
     lines += [f"not run: {name}: {reason}" for name, reason in report.skipped]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))  # names in it are the seed's and the data's
+
+
+def explain_status(result: AuditResult) -> str:
+    """Return why an audit did not pass: its own reason, or the gates that did not."""
+    gates = [gate for gate in result.gates if gate.status.value != "pass"]
+    return result.reason or "; ".join(
+        f"{gate.name}: {gate.reason or 'beyond its threshold'}" for gate in gates
+    )
+
+
+def _headline(report: AuditReport) -> str:
+    """Return the verdict and how far it goes: what was left out, and whether anybody vouches."""
+    text = f"audit ({report.profile}): {report.status.value.upper()}"
+    ran = len(report.results)
+    if report.skipped:
+        text += f", {ran} of {ran + len(report.skipped)} audits run"
+    return text if report.subject.verified else f"{text}; the seed is NOT verified"
 
 
 def _describe_result(result: AuditResult) -> list[str]:
