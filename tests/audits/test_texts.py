@@ -103,6 +103,24 @@ def test_a_reference_that_is_a_pickle_is_not_loaded(spec: Spec, tmp_path: Path) 
             context.arms.untuned(str(model))
 
 
+def test_a_head_with_its_labels_in_another_order_is_not_judged_as_it_is(
+    spec: Spec, tmp_path: Path
+) -> None:
+    _, config, settings = FAMILIES["bert"]
+    for order, is_known in ((("0", "1"), True), (("1", "0"), False)):
+        named = {
+            "id2label": dict(enumerate(order)),
+            "label2id": {n: i for i, n in enumerate(order)},
+        }
+        kind = "BertForSequenceClassification"
+        folder = build(tmp_path / "".join(order), kind, config, **{**settings, **named})
+        save_tokenizer(folder)
+        with open_context(spec, MINI, tmp_path / "run") as context:
+            assert context.arms is not None
+            assert context.arms.untuned(str(folder)).has_trained_head == is_known
+            assert (context.arms.zero_shot(str(folder)) is not None) == is_known
+
+
 def test_texts_are_attacked_in_their_embeddings(spec: Spec, folder: Path) -> None:
     alone = run(Adversarial(), spec, folder, MINI)
     assert alone.status is Status.UNDECIDED

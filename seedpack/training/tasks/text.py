@@ -101,6 +101,9 @@ class TextClassification(Adapter):
             model.config.id2label = dict(enumerate(split.labels))
             model.config.label2id = self._numbers
             self.model = model
+            own = _labels_of(config)
+            if own != split.labels and set(own) == set(split.labels):
+                self.new = (*self.new, _HEAD)  # it knows the labels by other numbers: no zero-shot
         else:
             self.model, self.new = PooledClassifier(model, len(split.labels)), (_HEAD,)
             if not random_init and _labels_of(config) == split.labels:
