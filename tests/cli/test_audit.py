@@ -110,7 +110,8 @@ def test_without_data_what_needs_them_is_named_and_nothing_passes(shell: Shell) 
     done = shell(*AUDIT, "--audit", "quick,retention")
     assert done.status == 0, done.stderr
     assert "audit (quick): UNDECIDED" in done.stdout
-    assert "not run: retention: it needs data" in done.stdout
+    assert "retention" in done.stdout
+    assert "not run: it needs data" in done.stdout
 
 
 def test_an_unknown_audit_is_refused_before_anything_is_done(shell: Shell) -> None:
