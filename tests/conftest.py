@@ -31,6 +31,35 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=5_0
 hypothesis.settings.load_profile("default")
 
 
+# Of these no branch of the trusted core needs a test: what they train is what they are about.
+_UNTRACED = frozenset({"audits", "backdoors", "extract", "lab", "report", "training", "tune"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``make test`` leave out the tracing that its figure does not need."""
+    parser.addoption(
+        "--trace-core-only",
+        action="store_true",
+        help=f"measure no coverage in tests/{{{','.join(sorted(_UNTRACED))}}}",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that run untraced, those of the processes that they start included."""
+    if not config.getoption("trace_core_only"):
+        return
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in _UNTRACED:
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(autouse=True)
+def _untraced_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("no_cover"):
+        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
+            monkeypatch.delenv(name)
+
+
 class Outcome(NamedTuple):
     """What a user sees of one call of the program."""
 
