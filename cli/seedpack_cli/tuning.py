@@ -122,6 +122,15 @@ Robust = Annotated[
         help="Expect wrong labels: small steps, early stop, generalised cross-entropy.",
     ),
 ]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="DIR",
+        rich_help_panel=_PANEL,
+        help="Written while tuning, gone on from if there, emptied at the end.",
+    ),
+]
 Factory = Annotated[
     str | None,
     typer.Option(
@@ -157,6 +166,7 @@ class TuningOptions:
     control: bool
     original: Path | None
     robust: bool
+    checkpoint: Path | None
     factory: str | None
     report: Path | None
 
@@ -172,6 +182,7 @@ class TuningOptions:
             control=self.control,
             original=self.original,
             robust=self.robust,
+            checkpoints=self.checkpoint,
             factory=self.factory,
         )
 
@@ -188,8 +199,9 @@ class TuningOptions:
             typer.BadParameter: They do not.
         """
         if self.task is None:
-            given = (self.train, self.evaluation, self.columns, self.samples, self.epochs)
-            if any(value is not None for value in (*given, self.original, self.factory)):
+            data = (self.train, self.evaluation, self.columns, self.samples, self.epochs)
+            models = (self.original, self.checkpoint, self.factory)
+            if any(value is not None for value in (*data, *models)):
                 raise typer.BadParameter("what for? Give --task as well")
             if self.report is not None or self.robust:
                 raise typer.BadParameter("--report and --robust go with --task or --audit")

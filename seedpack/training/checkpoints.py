@@ -1,15 +1,17 @@
 """A training written down between two epochs, as a safetensors file: no pickle.
 
-model.* │ best.* │ optimizer.INDEX.*   tensors;   epoch, losses, seed   metadata
+model.* │ best.* │ optimizer.INDEX.*   tensors;   epoch, losses, identity   metadata
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -17,9 +19,8 @@ from seedpack.errors import TrainingError
 from seedpack.files import atomic_output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-    import torch
 
 _COUNTERS = ("epoch", "best_epoch", "stale", "train_loss", "best_merit")
 
@@ -45,13 +46,37 @@ class Progress:
     train_loss: float = math.nan
 
 
-def save_checkpoint(path: Path, progress: Progress, model: Any, optimizer: Any, seed: int) -> None:  # noqa: ANN401
+def identify(parts: Iterable[bytes], state: Mapping[str, torch.Tensor]) -> str:
+    """Return the name of a training: of all that decides what comes of it.
+
+    Args:
+        parts: Recipe, seed and examples.
+        state: The model before the first step.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    for name, value in sorted(state.items()):
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_checkpoint(
+    path: Path,
+    progress: Progress,
+    model: Any,  # noqa: ANN401
+    optimizer: Any,  # noqa: ANN401
+    identity: str,
+) -> None:
     """Write everything that going on needs to ``path``, whole or not at all."""
     tensors = {f"best.{name}": value for name, value in progress.best.items()}
     tensors |= {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
-    counters = {name: getattr(progress, name) for name in _COUNTERS} | {"seed": seed}
+    counters = {name: getattr(progress, name) for name in _COUNTERS}
+    counters["identity"] = identity
     # Cloned: the file's format refuses tensors that share memory, as tied weights do.
     data = save(
         {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
@@ -61,7 +86,7 @@ def save_checkpoint(path: Path, progress: Progress, model: Any, optimizer: Any, 
         file.write(data)
 
 
-def load_checkpoint(path: Path, model: Any, optimizer: Any, seed: int) -> Progress:  # noqa: ANN401
+def load_checkpoint(path: Path, model: Any, optimizer: Any, identity: str) -> Progress:  # noqa: ANN401
     """Put model and optimizer into the state of ``path``.
 
     Raises:
@@ -74,7 +99,7 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any, seed: int) -> Progre
             for name in file.keys():  # noqa: SIM118 -- no mapping
                 group, _, rest = name.partition(".")
                 groups[group][rest] = file.get_tensor(name)
-        _check_seed(counters, seed)
+        _check_identity(counters, identity)
         model.load_state_dict(groups["model"])
         state = optimizer.state_dict()
         state["state"] = _slots(groups["optimizer"])
@@ -89,9 +114,9 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any, seed: int) -> Progre
         ) from error
 
 
-def _check_seed(counters: dict[str, Any], seed: int) -> None:
-    if counters["seed"] != seed:
-        raise ValueError(f"its seed is {counters['seed']}")
+def _check_identity(counters: dict[str, Any], identity: str) -> None:
+    if counters["identity"] != identity:
+        raise ValueError("model, data, recipe or seed are others")
 
 
 def _slots(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:

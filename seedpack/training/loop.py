@@ -11,6 +11,7 @@ resumed from its checkpoint goes on as if it had never stopped. accelerate choos
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import warnings
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import torch
 
 from seedpack.errors import TrainingError
 from seedpack.training.batches import answer, evaluation_batches
-from seedpack.training.checkpoints import Progress, load_checkpoint, save_checkpoint
+from seedpack.training.checkpoints import Progress, identify, load_checkpoint, save_checkpoint
 from seedpack.training.packages import import_package
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def train(  # noqa: PLR0913 -- model, data, how, and who watches
         checkpoint: A file that is written after each epoch, and gone on from where it exists.
 
     Raises:
-        TrainingError: TRN-13, the loss is no longer a number; TRN-12, accelerate is missing.
+        TrainingError: TRN-13, the loss is no longer a number; TRN-12, accelerate is missing;
+            TRN-18, the checkpoint is of another training.
     """
     with repeatable(seed):
         loop = _Loop(adapter, recipe, seed, len(items), judge)
@@ -132,8 +134,9 @@ class _Loop:
         checkpoint: Path | None,
     ) -> Training:
         """Train epoch by epoch."""
+        name = "" if checkpoint is None else self._identify(items, held_out)
         if checkpoint is not None and checkpoint.exists():
-            state = load_checkpoint(checkpoint, self._adapter.model, self._optimizer, self._seed)
+            state = load_checkpoint(checkpoint, self._adapter.model, self._optimizer, name)
         else:
             self._adapter.warm_start(items, held_out, self._recipe)
             state = Progress(best=self._snapshot())
@@ -145,12 +148,22 @@ class _Loop:
             state.epoch += 1
             self._keep_best(state, held_out)
             if checkpoint is not None:
-                save_checkpoint(checkpoint, state, self._adapter.model, self._optimizer, self._seed)
+                save_checkpoint(checkpoint, state, self._adapter.model, self._optimizer, name)
         self._adapter.model.load_state_dict(state.best)
         if progress is not None:
             progress(1, 1)
         merit = state.best_merit if held_out else None
         return Training(state.epoch, state.best_epoch, state.train_loss, merit)
+
+    def _identify(self, items: Sequence[Item], held_out: Sequence[Item]) -> str:
+        plan = f"{self._recipe} {self._seed} {len(items)}".encode()
+        batches = (self._adapter.collate([item]) for part in (items, held_out) for item in part)
+        examples = (
+            f"{name} {value.dtype} {tuple(value.shape)}".encode() + value.cpu().numpy().tobytes()
+            for batch in batches
+            for name, value in batch.items()
+        )
+        return identify(itertools.chain([plan], examples), self._adapter.model.state_dict())
 
     def _run_epoch(
         self, items: Sequence[Item], epoch: int, progress: Callable[[int, int], None] | None

@@ -23,6 +23,8 @@ class TunePlan:
         control: Tune a randomly initialised model of the same architecture as well.
         original: The model that the seed was made from, to compare with; or None.
         robust: Expect wrong labels.
+        checkpoints: A folder that takes a file per arm and seed while they are tuned; what is there
+            is gone on from, and all of them are removed at the end.
         factory: ``module:function`` that builds the module, for weights without an architecture.
     """
 
@@ -33,6 +35,7 @@ class TunePlan:
     control: bool = True
     original: Path | None = None
     robust: bool = False
+    checkpoints: Path | None = None
     factory: str | None = None
 
     @property

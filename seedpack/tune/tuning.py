@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import shutil
 from typing import TYPE_CHECKING, Final
@@ -25,7 +26,7 @@ from seedpack.tune.report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from seedpack.training import Columns, Examples, Split
@@ -110,7 +111,8 @@ def tune(
         progress: Called with the arm, steps done and steps in all.
 
     Raises:
-        TrainingError: TRN-7, model and data do not fit; TRN-12, TRN-13.
+        TrainingError: TRN-7, model and data do not fit; TRN-12, TRN-13; TRN-18, a checkpoint is of
+            another training.
         AssemblyError: ASM-1, ASM-5, factory and weights do not fit.
         StoreError: OUT-1, OUT-2.
     """
@@ -131,6 +133,7 @@ def tune(
     nsamples = plan.samples or len(split.train)
     recipe = default_recipe(nsamples, epochs=plan.epochs, robust=plan.robust)
     scores: dict[str, list[list[Score]]] = {arm: [] for arm in arms}
+    begun = _checkpoints(plan, arms)
     for seed in plan.seeds:
         for arm, path in arms.items():
             watch = None if progress is None else functools.partial(progress, arm)
@@ -142,10 +145,13 @@ def tune(
                 seed=seed,
                 random_init=arm == CONTROL,
                 progress=watch,
+                checkpoint=begun.get((arm, seed)),
             )
             scores[arm].append(evaluate(adapter, split, recipe))
             if output is not None and arm == ASSEMBLED and seed == plan.seed:
                 write_tuned(adapter, model, output)
+    for checkpoint in begun.values():  # only now: a finished arm is not tuned twice either
+        checkpoint.unlink(missing_ok=True)
     difference, p, kept = compare_arms(scores)
     return TuneReport(
         task=split.task.name,
@@ -159,6 +165,15 @@ def tune(
         retention=kept,
         output=None if output is None else str(output),
     )
+
+
+def _checkpoints(plan: TunePlan, arms: Iterable[str]) -> dict[tuple[str, int], Path]:
+    """Return where each training is written down, nowhere without a folder for it."""
+    if plan.checkpoints is None:
+        return {}
+    plan.checkpoints.mkdir(parents=True, exist_ok=True)
+    pairs = itertools.product(arms, plan.seeds)
+    return {(arm, seed): plan.checkpoints / f"{arm}-{seed}.safetensors" for arm, seed in pairs}
 
 
 def _check_model(path: Path) -> None:
@@ -181,6 +196,7 @@ def tune_arm(  # noqa: PLR0913 -- one call, all that it depends on
     random_init: bool = False,
     alter: Callable[[Examples], Examples] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> Adapter:
     """Return the model of ``path``, or its architecture at random, tuned with one seed.
 
@@ -193,9 +209,11 @@ def tune_arm(  # noqa: PLR0913 -- one call, all that it depends on
         random_init: Take the architecture alone.
         alter: Changes the drawn samples, as audits of wrong or poisoned data do.
         progress: Called with steps done and steps in all.
+        checkpoint: A file that is written after each epoch, and gone on from where it exists.
 
     Raises:
-        TrainingError: TRN-7, model and data do not fit; TRN-12, TRN-13.
+        TrainingError: TRN-7, model and data do not fit; TRN-12, TRN-13; TRN-18, the checkpoint is
+            of another training.
         AssemblyError: ASM-1, ASM-5, factory and weights do not fit.
     """
     from seedpack.training.loop import train  # noqa: PLC0415 -- torch
@@ -219,6 +237,7 @@ def tune_arm(  # noqa: PLR0913 -- one call, all that it depends on
         seed=seed,
         judge=lambda answers: adapter.score(answers, held_examples)[0].value,
         progress=progress,
+        checkpoint=checkpoint,
     )
     return adapter
 

@@ -78,10 +78,17 @@ def test_TRN_18_checkpoint_of_another_training_is_refused(start, tmp_path):
     path = tmp_path / "training.safetensors"
     adapter, items, held = start()
     train(adapter, items, held, Recipe(epochs=1), seed=1, checkpoint=path)
-    for content in (path.read_bytes(), b"something else"):
-        path.write_bytes(content)
+    mislabelled = [*items[1:], items[0] | {"target": 1 - items[0]["target"]}]
+    others = [(items, Recipe(epochs=1), 2), (items[1:], Recipe(epochs=1), 1)]
+    others += [(mislabelled, Recipe(epochs=1), 1), (items, Recipe(epochs=2), 1)]
+    for examples, recipe, seed in others:
         with refused_by(TrainingError, "TRN-18"):
-            train(start()[0], items, held, Recipe(epochs=1), seed=2, checkpoint=path)
+            train(start()[0], examples, held, recipe, seed=seed, checkpoint=path)
+    with refused_by(TrainingError, "TRN-18"):  # the weights that it left
+        train(adapter, items, held, Recipe(epochs=1), seed=1, checkpoint=path)
+    path.write_bytes(b"something else")
+    with refused_by(TrainingError, "TRN-18"):
+        train(start()[0], items, held, Recipe(epochs=1), seed=1, checkpoint=path)
 
 
 def test_training_leaves_the_callers_randomness_alone(start):

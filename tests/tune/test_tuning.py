@@ -217,6 +217,41 @@ def test_progress_goes_up_to_the_end_for_each_arm(run):
         assert shares[-1] == 1
 
 
+class _Stopped(Exception):  # noqa: N818 -- says what happened
+    pass
+
+
+@pytest.mark.spec("TRN-18")
+def test_TRN_18_interrupted_tuning_goes_on_with_the_arm_that_it_had_reached(run, tmp_path):
+    net, kept = ("generic", "classes.npz", "net", "build"), tmp_path / "kept"
+    whole = run(*net, epochs=3, output=tmp_path / "whole.safetensors")
+
+    def stop(arm, done, total):
+        if arm == "random-init" and done > total / 2:
+            raise _Stopped
+
+    with pytest.raises(_Stopped):
+        run(*net, epochs=3, checkpoints=kept, progress=stop)
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "assembled-0.safetensors",
+        "random-init-0.safetensors",
+    ]
+    steps = []
+    output = tmp_path / "resumed.safetensors"
+    resumed = run(
+        *net,
+        epochs=3,
+        checkpoints=kept,
+        output=output,
+        progress=lambda arm, done, total: steps.append((arm, done / total)),
+    )
+    assert steps[0] == ("assembled", 1)  # it was done
+    assert steps[1] > ("random-init", 1 / 3)  # an epoch of it was
+    assert dataclasses.replace(resumed, output=whole.output) == whole
+    assert output.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    assert list(kept.iterdir()) == []
+
+
 @pytest.mark.parametrize("samples", [5, 50])
 def test_few_samples_are_enough_to_run(run, data, samples):
     name = "texts.tsv"

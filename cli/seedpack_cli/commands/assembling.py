@@ -63,6 +63,7 @@ def assemble(
     control: tuning.Control = True,
     original: tuning.Original = None,
     robust: tuning.Robust = False,
+    checkpoint: tuning.Checkpoint = None,
     factory: tuning.Factory = None,
     report_path: tuning.Report = None,
     audit: audit_options.Audits = None,
@@ -105,6 +106,7 @@ def assemble(
         control=control,
         original=original,
         robust=robust,
+        checkpoint=checkpoint,
         factory=factory,
         report=_tuning_report(report_path, audit, task),
     )

@@ -64,6 +64,7 @@ def audit(
         control=True,
         original=original,
         robust=robust,
+        checkpoint=None,
         factory=factory,
         report=None,
     )
