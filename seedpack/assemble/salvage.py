@@ -127,7 +127,8 @@ def assemble_salvaged(  # noqa: PLR0913 -- each is an option of the command
             work.write(file)
         return work.report(output)
     check_assembly(architecture, work.infos)
-    work.fill(partial(initial_tensors, architecture))
+    # A head of its own may lie beside what the class knows: no reason to give up all the rest.
+    work.fill(partial(initial_tensors, architecture, lenient=True))
     with atomic_directory(output) as folder:
         (folder / "config.json").write_bytes(architecture.config.encode())
         _write_attachments(folder, work)

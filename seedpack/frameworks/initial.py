@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def initial_tensors(
-    architecture: Architecture, infos: Sequence[TensorInfo], seed: int
+    architecture: Architecture, infos: Sequence[TensorInfo], seed: int, *, lenient: bool = False
 ) -> list[NamedTensor]:
     """Return a tensor for each of ``infos`` as the class itself draws it.
 
@@ -32,6 +32,7 @@ def initial_tensors(
         architecture: Has passed ``check_assembly`` together with ``infos``.
         infos: Layers to fill.
         seed: Of torch's generator; that of the caller is left as it is.
+        lenient: Leave out the layers that the class does not draw.
 
     Raises:
         AssemblyError: ASM-7, a layer is no parameter of its own.
@@ -44,6 +45,8 @@ def initial_tensors(
         torch.manual_seed(seed)
         model = build_model(architecture)
     targets = map_parameters(model, [info.name for info in infos])
+    if lenient:
+        infos = [info for info in infos if info.name in targets]
     return _take(model.state_dict(), infos, targets)
 
 

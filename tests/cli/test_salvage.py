@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from seedpack.assemble.salvage import assemble_salvaged
 from seedpack.errors import AssemblyError
@@ -87,7 +88,6 @@ def test_without_its_signature_nothing_is_salvaged(seed, run_cli, tmp_path):
 
 @pytest.mark.spec("SLV-4", "SLV-6")
 def test_a_folder_loads_and_its_note_names_what_is_missing(tmp_path):
-    import torch
     import transformers
 
     class_name, config_name, settings = FAMILIES["bert"]
@@ -147,8 +147,6 @@ def test_layouts_are_asked_for_by_options(run_cli, tmp_path):
 
 @pytest.mark.spec("SLV-3", "SLV-4")
 def test_a_layer_that_counts_as_lost_is_drawn_anew_and_not_zero(tmp_path):
-    torch = pytest.importorskip("torch")
-
     def draw():
         module = torch.nn.Sequential(torch.nn.Linear(300, 100, bias=False))
         with torch.no_grad():
@@ -167,3 +165,26 @@ def test_a_layer_that_counts_as_lost_is_drawn_anew_and_not_zero(tmp_path):
     assert report.filled == ("0.weight",)
     with safe_open(out, "pt") as file:
         assert file.get_tensor("0.weight").min() >= 2
+
+
+@pytest.mark.spec("SLV-4")
+def test_a_lost_layer_that_the_architecture_does_not_know_is_zero_beside_those_drawn(tmp_path):
+    class_name, config_name, settings = FAMILIES["bert"]
+    build(tmp_path / "m", class_name, config_name, **settings)
+    weights = tmp_path / "m" / "model.safetensors"
+    own = "a_head_of_its_own.weight"
+    save_file(load_file(weights) | {own: torch.rand(40, 40)}, weights, {"format": "pt"})
+    path, query = tmp_path / "a.seed", "bert.encoder.layer.0.attention.self.query.weight"
+    extract(tmp_path / "m", path, name="a", chunk_nbytes=256)
+    with open_unverified(path) as contents:
+        lost = [
+            c for layer, chunks in contents.layers() if layer.name in {own, query} for c in chunks
+        ]
+        damage(path, contents, *(chunk.index for chunk in lost))
+    with open_unverified(path, damaged=True) as contents:
+        report = assemble_salvaged(contents, tmp_path / "salvaged", insecure=True)
+    assert {loss.name for loss in report.layers} == {own, query}
+    assert report.filled == (query,)
+    state = load_file(tmp_path / "salvaged" / "model.safetensors")
+    assert not state[own].any()
+    assert state[query].any()
