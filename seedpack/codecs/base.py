@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import numpy as np
 
@@ -61,6 +61,41 @@ class LayerDecoder(Protocol):
 
     def finish(self) -> np.ndarray:
         """Return the values: 1-D, of the dtype's storage type; every chunk was decoded."""
+
+
+@runtime_checkable
+class BatchDecoder(LayerDecoder, Protocol):
+    """A decoder to which several chunks at once cost less than one after the other."""
+
+    def batches(self) -> list[range]:
+        """Return all chunks, those together that are best decoded together."""
+
+    def decode_batch(self, batch: range, stored: Sequence[memoryview]) -> None:
+        """Decode the chunks of one of ``batches``; else as ``decode_chunk``.
+
+        Raises:
+            CodecError: As ``decode_chunk``.
+        """
+
+
+def chunk_batches(decoder: LayerDecoder, nchunks: int) -> list[range]:
+    """Return which of a layer's chunks to decode together."""
+    if isinstance(decoder, BatchDecoder):
+        return decoder.batches()
+    return [range(index, index + 1) for index in range(nchunks)]
+
+
+def decode_batch(decoder: LayerDecoder, batch: range, stored: Sequence[memoryview]) -> None:
+    """Decode the chunks of one of ``chunk_batches``, given what is stored of each.
+
+    Raises:
+        CodecError: As ``LayerDecoder.decode_chunk``.
+    """
+    if isinstance(decoder, BatchDecoder):
+        decoder.decode_batch(batch, stored)
+        return
+    for index, one in zip(batch, stored, strict=True):
+        decoder.decode_chunk(index, one)
 
 
 class Partial(NamedTuple):

@@ -6,14 +6,12 @@ symbols of a chunk --> stream || escaped values, verbatim, in order
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from seedpack.codecs.floats import round_bfloat16, store_float32, to_float32, widen_bfloat16
-from seedpack.codecs.rans import Layout, encode_lanes, longest_tail
+from seedpack.codecs.rans import Layout, Stream, decode_streams, encode_streams, longest_tail
 from seedpack.codecs.rans.layouts import MAX_LANE_VALUES, STATE_NBYTES, WORD_NBYTES
 from seedpack.codecs.values import all_finite, check_finite
 from seedpack.dtypes import DTYPES
@@ -21,8 +19,9 @@ from seedpack.errors import CodecError
 from seedpack.limits import MAX_CHUNK_RAW_NBYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from seedpack.codecs.rans.decoding import RowDecoder
     from seedpack.codecs.rans.encoding import Frequencies
     from seedpack.dtypes import DType
 
@@ -37,9 +36,6 @@ _CHUNK_GROWTH: Final = 4
 # A lane costs 15 bits or more, and fewer than 512 lanes cost time: 0.007 to 0.015 bits a value.
 _LANES: Final = 512
 _MIN_LANE_VALUES: Final = 1024
-# A tensor of so many chunks is encoded by all cores: extraction has no other in work beside it.
-_MANY_CHUNKS: Final = 16
-_MAX_THREADS: Final = 16
 _BLOCK: Final = 1 << 16  # values squared together, so that no copy outgrows the cache
 
 
@@ -105,15 +101,13 @@ def encode_chunks(
     spans = cut.spans(values.size)
     tail = longest_tail((symbols[span] for span in spans), table, cut.lane_values)
     layout = Layout(cut.lane_values, tail)
-
-    def encode(span: slice) -> bytes:
-        verbatim: bytes = values[span][escapes(span)].tobytes()
-        return encode_lanes(symbols[span], table, layout) + verbatim
-
-    if len(spans) < _MANY_CHUNKS:
-        return layout, list(map(encode, spans))
-    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), _MAX_THREADS)) as pool:
-        return layout, list(pool.map(encode, spans))
+    chunks = []
+    for batch in layout.batches(values.size, cut.chunk_values):
+        some = [spans[number] for number in batch]
+        streams = encode_streams([symbols[span] for span in some], table, layout)
+        for span, stream in zip(some, streams, strict=True):
+            chunks.append(stream + values[span][escapes(span)].tobytes())
+    return layout, chunks
 
 
 def escape_word(dtype: DType) -> int:
@@ -172,34 +166,48 @@ def check_size(
         raise CodecError(message, rule=rule, where=where)
 
 
-def place_escapes(
-    stored: memoryview,
-    words: np.ndarray,
-    dtype: DType,
+class Meanings(NamedTuple):
+    """What the slots of a layer's tables stand for."""
+
+    words: np.ndarray  # (4096 per table,) bits of values, ``escape_word`` where one is to come
+    dtype: DType
+    has_escapes: bool  # in any table; without, there is nothing to look for
+
+
+def decode_chunks(
+    streams: Sequence[Stream],
+    decoder: RowDecoder,
+    layout: Layout,
+    meanings: Meanings,
     *,
-    has_escapes: bool,
     rule: str,
-    where: str,
 ) -> None:
-    """Put verbatim values where the stream escaped.
+    """Decode chunks of equally many values: streams, and behind them what they escaped.
 
     Args:
-        stored: What follows the stream.
-        words: (v,), bits of the values, ``escape_word`` where one is to come.
-        dtype: Of the values.
-        has_escapes: Whether any table has an escape; without, there is nothing to look for.
-        rule: Broken where ``stored`` is not exactly the values.
-        where: For refusals.
+        streams: At least one; where they go are bits of values.
+        decoder: Of the lanes of all of them.
+        layout: Of each.
+        meanings: Of the layer.
+        rule: Broken where what follows a stream is not exactly the escaped values.
 
     Raises:
-        CodecError: ``rule``, or LAY-7.
+        CodecError: ``rule``, COD-RANS-3 to COD-RANS-5, or LAY-7.
     """
-    candidates = words if has_escapes else words[:0]
+    used = decode_streams(streams, decoder, layout, meanings=meanings.words)
+    for stream, nbytes in zip(streams, used, strict=True):
+        _place_escapes(stream, stream.stored[nbytes:], meanings, rule)
+
+
+def _place_escapes(stream: Stream, stored: memoryview, meanings: Meanings, rule: str) -> None:
+    """Put the verbatim values ``stored`` where the stream escaped."""
+    words, dtype = stream.out, meanings.dtype
+    candidates = words if meanings.has_escapes else words[:0]
     escaped = np.flatnonzero(candidates == escape_word(dtype))
     if len(stored) != escaped.size * dtype.itemsize:
         message = f"{len(stored)} bytes for {escaped.size} escaped values"
-        raise CodecError(message, rule=rule, where=where)
+        raise CodecError(message, rule=rule, where=stream.where)
     if escaped.size:
         verbatim = np.frombuffer(stored, dtype.storage)
-        check_finite(verbatim, dtype, where)
+        check_finite(verbatim, dtype, stream.where)
         words[escaped] = verbatim.view(words.dtype)

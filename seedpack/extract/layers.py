@@ -18,6 +18,7 @@ import numpy as np
 
 from seedpack import limits
 from seedpack.codecs import encode_tensor, make_decoder
+from seedpack.codecs.base import chunk_batches, decode_batch
 from seedpack.codecs.const import is_constant
 from seedpack.codecs.floats import store_float32, to_float32
 from seedpack.codecs.registry import CONSTANT_ID, FALLBACK_ID
@@ -207,8 +208,12 @@ def _decode(
     try:
         decoder = make_decoder(layer, dtype, base)
         for_each(
-            range(len(stored)),
-            lambda: lambda index: decoder.decode_chunk(index, memoryview(stored[index])),
+            chunk_batches(decoder, len(stored)),
+            lambda: (
+                lambda batch: decode_batch(
+                    decoder, batch, [memoryview(stored[index]) for index in batch]
+                )
+            ),
             threads=thread_count() if len(stored) >= _MANY_CHUNKS else 1,
         )
         return decoder.finish()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack import limits
 from seedpack.codecs import make_decoder
+from seedpack.codecs.base import chunk_batches, decode_batch
 from seedpack.codecs.delta.refusals import no_base
 from seedpack.codecs.registry import BASED_IDS
 from seedpack.codecs.tensors import tensor_digest
@@ -134,8 +135,8 @@ def decode_layer(
         As ``decode_layers``.
     """
     decoder = make_decoder(layer, DTYPES[layer.dtype], base)
-    for number, chunk in enumerate(chunks):
-        _decode_chunk(seed, decoder, number, chunk)
+    for batch in chunk_batches(decoder, len(chunks)):
+        _decode_batch(seed, decoder, batch, chunks)
     return checked_tensor(seed, layer, decoder.finish(), threads=1)
 
 
@@ -170,8 +171,8 @@ def _start_layer(
         return pool.submit(decode_layer, seed, layer, chunks, base).result
     decoder = make_decoder(layer, DTYPES[layer.dtype], base)
     parts = [
-        pool.submit(_decode_chunk, seed, decoder, number, chunk)
-        for number, chunk in enumerate(chunks)
+        pool.submit(_decode_batch, seed, decoder, batch, chunks)
+        for batch in chunk_batches(decoder, len(chunks))
     ]
 
     def finish() -> np.ndarray:
@@ -182,9 +183,12 @@ def _start_layer(
     return finish
 
 
-def _decode_chunk(seed: Contents, decoder: LayerDecoder, number: int, chunk: PlacedChunk) -> None:
-    stored = seed.read_chunk(chunk, bytearray(chunk.stored_nbytes))
-    decoder.decode_chunk(number, stored)
+def _decode_batch(
+    seed: Contents, decoder: LayerDecoder, batch: range, chunks: list[PlacedChunk]
+) -> None:
+    some = [chunks[number] for number in batch]
+    stored = [seed.read_chunk(chunk, bytearray(chunk.stored_nbytes)) for chunk in some]
+    decode_batch(decoder, batch, stored)
 
 
 def checked_tensor(seed: Contents, layer: Layer, flat: np.ndarray, *, threads: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from seedpack.codecs.ecq.levels import (
     scale_counts,
 )
 from seedpack.codecs.floats import to_float32
-from seedpack.codecs.rans import CodeTable, Layout, encode_lanes
+from seedpack.codecs.rans import CodeTable, Layout, encode_streams
 from seedpack.codecs.streams import choose_cut
 from seedpack.dtypes import DTYPES
 from tests.codecs.laws import (
@@ -330,7 +330,7 @@ TABLE = CodeTable(np.array([16, 1024, 1024, 1024, 1008]))  # escape, levels -1, 
 
 def write(symbols, *escaped, lane_values=64, tail_rows=2):
     """Return a chunk."""
-    stream = encode_lanes(np.array(symbols), TABLE, Layout(lane_values, tail_rows))
+    (stream,) = encode_streams([np.array(symbols)], TABLE, Layout(lane_values, tail_rows))
     return stream + struct.pack(f"<{len(escaped)}f", *escaped)
 
 
@@ -455,7 +455,7 @@ def test_cod_ecq_4_levels_that_occur_are_finite(dtype, step, rule):
 
 def test_levels_that_do_not_occur_need_not_be_finite():
     table = CodeTable(np.array([0, 2048, 0, 2048]))
-    chunk = encode_lanes(np.array([1, 3]), table, Layout(64, 0))
+    (chunk,) = encode_streams([np.array([1, 3])], table, Layout(64, 0))
     params = {"table": table.pack(), "step": struct.pack("<f", 2.0**127), "tail_rows": 0}
     assert decode(*stored([chunk], n=2, **params)).tolist() == [-(2.0**127), 2.0**127]
 

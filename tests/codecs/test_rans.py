@@ -14,8 +14,9 @@ from seedpack.codecs.rans import (
     CodeTable,
     Layout,
     OneTable,
-    decode_lanes,
-    encode_lanes,
+    Stream,
+    decode_streams,
+    encode_streams,
     longest_tail,
 )
 from seedpack.errors import CodecError
@@ -65,9 +66,14 @@ def decode(stored, table, nvalues, layout):
     """Return (symbols, bytes of the stream)."""
     meanings = table.spread(np.arange(table.frequencies.size, dtype=np.uint16))
     out = np.empty(nvalues, np.uint16)
-    view = memoryview(stored)
-    used = decode_lanes(view, OneTable(table), layout, meanings=meanings, out=out, where="w")
+    streams = [Stream(memoryview(stored), out, "w")]
+    (used,) = decode_streams(streams, OneTable(table), layout, meanings=meanings)
     return out.tolist(), used
+
+
+def encode(symbols, table, layout):
+    (stored,) = encode_streams([symbols], table, layout)
+    return stored
 
 
 def refusal(call, *args):
@@ -110,7 +116,7 @@ def messages(draw, max_values=700):
 @given(messages(), st.binary(max_size=9))
 def test_decoding_inverts_encoding_and_stops_where_the_stream_ends(message, rest):
     table, symbols, layout = message
-    stored = encode_lanes(symbols, table, layout)
+    stored = encode(symbols, table, layout)
     assert decode(stored + rest, table, symbols.size, layout) == (symbols.tolist(), len(stored))
 
 
@@ -118,7 +124,7 @@ def test_decoding_inverts_encoding_and_stops_where_the_stream_ends(message, rest
 @given(messages())
 def test_the_page_s_formulas_decode_the_same(message):
     table, symbols, layout = message
-    stored = encode_lanes(symbols, table, layout)
+    stored = encode(symbols, table, layout)
     plain = plain_decode(stored, table.frequencies.tolist(), symbols.size, layout)
     assert plain == (symbols.tolist(), [0] * layout.lanes(symbols.size), len(stored))
 
@@ -126,7 +132,7 @@ def test_the_page_s_formulas_decode_the_same(message):
 @given(messages(max_values=200), st.data())
 def test_any_bytes_give_the_plain_decoder_s_symbols_or_a_refusal(message, data):
     table, symbols, layout = message
-    stored = bytearray(encode_lanes(symbols, table, layout))
+    stored = bytearray(encode(symbols, table, layout))
     for _ in range(data.draw(st.integers(1, 3))):
         stored[data.draw(st.integers(0, len(stored) - 1))] ^= data.draw(st.integers(1, 255))
     del stored[data.draw(st.integers(0, len(stored))) :]
@@ -144,7 +150,7 @@ def test_a_stream_costs_its_code_lengths_and_three_bytes_a_lane():
     symbols = np.random.default_rng(1).choice(7, 1 << 18, p=frequencies / 4096)
     layout = Layout(1024, longest_tail([symbols], table, 1024))
     ideal = -np.log2(frequencies[symbols] / 4096).sum() / 8
-    stored = encode_lanes(symbols, table, layout)
+    stored = encode(symbols, table, layout)
     assert 0 < len(stored) - ideal < 3 * layout.lanes(symbols.size)
     assert layout.tail_rows > 3
 
@@ -154,15 +160,75 @@ def test_a_stream_costs_its_code_lengths_and_three_bytes_a_lane():
 def test_short_rows_and_many_blocks_come_back(nvalues, tail):
     symbols = np.random.default_rng(nvalues).integers(0, 2, nvalues)
     table, layout = CodeTable(np.array([2048, 2048])), Layout(64, tail)
-    stored = encode_lanes(symbols, table, layout)
+    stored = encode(symbols, table, layout)
     assert decode(stored, table, nvalues, layout) == (symbols.tolist(), len(stored))
 
 
 def test_a_symbol_that_is_certain_costs_nothing():
     table, layout = CodeTable(np.array([0, 4096, 0])), Layout(2048, 255)
-    stored = encode_lanes(np.ones(5000, np.int64), table, layout)
+    stored = encode(np.ones(5000, np.int64), table, layout)
     assert stored == struct.pack("<3I", *[2**16] * 3)
     assert decode(stored, table, 5000, layout)[0] == [1] * 5000
+
+
+# ---------------------------------------------------------------- side by side
+
+
+@st.composite
+def alike(draw):
+    """Draw (table, symbols of several streams, layout), the streams of equally many symbols."""
+    table, symbols, layout = draw(messages())
+    order = np.random.default_rng(draw(st.integers(0, 2**32)))
+    streams = [symbols, *(order.permutation(symbols) for _ in range(draw(st.integers(1, 4))))]
+    tail = longest_tail(streams, table, layout.lane_values)
+    return table, streams, layout._replace(tail_rows=min(layout.tail_rows, tail))
+
+
+def decode_all(stored, table, nvalues, layout):
+    """Return (symbols, bytes) of each stream, decoded together."""
+    meanings = table.spread(np.arange(table.frequencies.size, dtype=np.uint16))
+    streams = [
+        Stream(memoryview(one), np.empty(nvalues, np.uint16), f"w[{number}]")
+        for number, one in enumerate(stored)
+    ]
+    used = decode_streams(streams, OneTable(table), layout, meanings=meanings)
+    return [(s.out.tolist(), n) for s, n in zip(streams, used, strict=True)]
+
+
+@pytest.mark.spec("COD-RANS-6")
+@given(alike(), st.binary(max_size=5))
+def test_streams_side_by_side_are_those_that_each_is_alone(message, rest):
+    table, streams, layout = message
+    stored = encode_streams(streams, table, layout)
+    assert stored == [encode(symbols, table, layout) for symbols in streams]
+    found = decode_all([one + rest for one in stored], table, streams[0].size, layout)
+    expected = [(s.tolist(), len(one)) for s, one in zip(streams, stored, strict=True)]
+    assert found == expected
+
+
+@given(alike(), st.data())
+def test_a_bad_stream_is_refused_by_its_own_name_whatever_stands_beside_it(message, data):
+    table, streams, layout = message
+    nvalues = streams[0].size
+    stored = encode_streams(streams, table, layout)
+    number = data.draw(st.integers(0, len(stored) - 1))
+    bad = bytearray(stored[number])
+    bad[data.draw(st.integers(0, len(bad) - 1))] ^= data.draw(st.integers(1, 255))
+    stored[number] = bytes(bad[: data.draw(st.integers(0, len(bad)))])
+    rule, alone = outcome(decode, stored[number], table, nvalues, layout)
+    if rule is None:
+        assert decode_all(stored, table, nvalues, layout)[number] == alone
+    else:
+        args = (stored, table, nvalues, layout)
+        assert refusal(decode_all, *args) == (rule, f"w[{number}]")
+
+
+@given(st.integers(0, 5000), st.integers(1, 5000), st.integers(64, 2048))
+def test_batches_are_all_chunks_in_order_those_of_one_equally_long(nvalues, chunk, lane_values):
+    batches = Layout(lane_values, 0).batches(nvalues, chunk)
+    chunks = [min(chunk, nvalues - at) for at in range(0, nvalues, chunk)]
+    assert [index for batch in batches for index in batch] == list(range(len(chunks)))
+    assert all(len({chunks[index] for index in batch}) == 1 for batch in batches)
 
 
 # ---------------------------------------------------------------- tails
@@ -285,7 +351,7 @@ def test_cod_rans_4_words_must_not_run_out(rest):
 @pytest.mark.parametrize("tail", [0, 1])
 def test_cod_rans_5_lanes_end_at_0(tail):
     layout = Layout(64, tail)
-    good = encode_lanes(np.array([1]), COIN, layout)
+    good = encode(np.array([1]), COIN, layout)
     assert decode(good, COIN, 1, layout) == ([1], 4)
     (state,) = struct.unpack("<I", good)
     assert refusal(decode, struct.pack("<I", state + 4096), COIN, 1, layout)[0] == "COD-RANS-5"
@@ -316,6 +382,6 @@ FROZEN = (
 def test_a_frozen_stream():
     table = CodeTable(np.array([1000, 3000, 96]))
     symbols = np.array([1, 1, 0, 2, 1, 0] * 30)
-    stored = encode_lanes(symbols, table, Layout(64, 3))
+    stored = encode(symbols, table, Layout(64, 3))
     assert stored.hex() == FROZEN
     assert decode(stored, table, 180, Layout(64, 3)) == (symbols.tolist(), len(stored))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from seedpack.codecs import encode_tensor
 from seedpack.codecs.base import Encoded
 from seedpack.codecs.floats import to_float32
-from seedpack.codecs.rans import CodeTable, JointTable, Layout, encode_lanes
+from seedpack.codecs.rans import CodeTable, JointTable, Layout, encode_streams
 from seedpack.codecs.tcq.grid import read_coding
 from seedpack.codecs.tcq.rates import estimate_rates
 from seedpack.codecs.tcq.trellis import LABELS, PREDECESSORS, STATES, TRELLIS
@@ -374,7 +374,9 @@ def write(symbols, *escaped, lane_values=64, tail_rows=2):
         q = states[i % lanes] % 2
         joint.append(5 * q + s)
         states[i % lanes] = follow(states[i % lanes], s and -1 - q + s - 1)
-    stream = encode_lanes(np.array(joint), JointTable(TABLES), Layout(lane_values, tail_rows))
+    (stream,) = encode_streams(
+        [np.array(joint)], JointTable(TABLES), Layout(lane_values, tail_rows)
+    )
     return stream + struct.pack(f"<{len(escaped)}f", *escaped)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seedpack.codecs.ecq.grid import read_coding
-from seedpack.codecs.rans import OneTable, decode_lanes
-from seedpack.codecs.streams import DTYPE_NAMES, ESCAPE, check_size, place_escapes
+from seedpack.codecs.rans import OneTable, Stream
+from seedpack.codecs.streams import DTYPE_NAMES, ESCAPE, Meanings, check_size, decode_chunks
 from seedpack.codecs.values import allocate_values, chunk_counts, forget_chunks
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import numpy as np
 
@@ -38,28 +38,28 @@ class EcqDecoder:
             self._check_size(chunk.stored_nbytes, count, f"{where}[{index}]")
         self._layer = layer
         self._coder = OneTable(grid.table)  # without state, so free to share among threads
-        self._has_escapes = bool(grid.table.frequencies[ESCAPE])
-        self._meanings = grid.table.spread(grid.words(dtype))
+        has_escapes = bool(grid.table.frequencies[ESCAPE])
+        self._meanings = Meanings(grid.table.spread(grid.words(dtype)), dtype, has_escapes)
         self._values = allocate_values(layer, dtype)
 
     def decode_chunk(self, index: int, stored: memoryview) -> None:
         """Decode one chunk into its place."""
-        start = index * self._chunk_values
-        out = self._values[start : start + self._chunk_values]
-        where = f"layer {self._layer.name}[{index}]"
-        self._check_size(len(stored), out.size, where)
-        words = out.view(self._meanings.dtype)
-        stream_nbytes = decode_lanes(
-            stored, self._coder, self._layout, meanings=self._meanings, out=words, where=where
-        )
-        place_escapes(
-            stored[stream_nbytes:],
-            words,
-            self._dtype,
-            has_escapes=self._has_escapes,
-            rule="COD-ECQ-6",
-            where=where,
-        )
+        self.decode_batch(range(index, index + 1), [stored])
+
+    def batches(self) -> list[range]:
+        """Return which chunks to decode together."""
+        return self._layout.batches(self._values.size, self._chunk_values)
+
+    def decode_batch(self, batch: range, stored: Sequence[memoryview]) -> None:
+        """Decode the chunks of a batch, or of a part of one, into their places."""
+        streams = []
+        for index, one in zip(batch, stored, strict=True):
+            start, where = index * self._chunk_values, f"layer {self._layer.name}[{index}]"
+            out = self._values[start : start + self._chunk_values]
+            self._check_size(len(one), out.size, where)
+            streams.append(Stream(one, out.view(self._meanings.words.dtype), where))
+        decoder, layout, meanings = self._coder, self._layout, self._meanings
+        decode_chunks(streams, decoder, layout, meanings, rule="COD-ECQ-6")
 
     def finish(self) -> np.ndarray:
         """Return the values."""

@@ -11,15 +11,16 @@
 
 A row is a dozen numpy calls over all lanes, and most of their cost is that of calling. So
 there should be many lanes, but each has to pay for its state: a thousand values per lane
-are a good measure.
+are a good measure. Streams of equally many symbols are worked on side by side, as if they
+were one with as many lanes as all of them.
 
 Source: Duda, arXiv:1311.2540 (2013); lanes after Giesen, arXiv:1402.3392 (2014).
 """
 
 from __future__ import annotations
 
-from seedpack.codecs.rans.decoding import OneTable, decode_lanes
-from seedpack.codecs.rans.encoding import encode_lanes, longest_tail
+from seedpack.codecs.rans.decoding import OneTable, Stream, decode_streams
+from seedpack.codecs.rans.encoding import encode_streams, longest_tail
 from seedpack.codecs.rans.layouts import Layout
 from seedpack.codecs.rans.switching import Automaton, JointTable, SwitchedTables
 from seedpack.codecs.rans.tables import CodeTable
@@ -30,8 +31,9 @@ __all__ = [
     "JointTable",
     "Layout",
     "OneTable",
+    "Stream",
     "SwitchedTables",
-    "decode_lanes",
-    "encode_lanes",
+    "decode_streams",
+    "encode_streams",
     "longest_tail",
 ]

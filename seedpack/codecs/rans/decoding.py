@@ -1,97 +1,90 @@
-"""Stream -> symbols, or rather what they stand for."""
+"""Streams -> symbols, or rather what they stand for.
+
+streams of equally many symbols --side by side, as if one with more lanes--> rows --> values
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from seedpack.codecs.rans.layouts import (
-    BLOCK_VALUES,
-    LOWEST_STATE,
-    STATE_NBYTES,
-    WORD_BITS,
-    WORD_NBYTES,
-)
+from seedpack.codecs.rans.layouts import BLOCK_VALUES, LOWEST_STATE, STATE_NBYTES, WORD_NBYTES
 from seedpack.codecs.rans.tables import PRECISION_BITS, TOTAL
+from seedpack.codecs.rans.turns import ROWS
+from seedpack.codecs.rans.words import join_words
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from seedpack.codecs.rans.layouts import Layout
     from seedpack.codecs.rans.tables import CodeTable
+    from seedpack.codecs.rans.words import Words
 
 # As arrays: numpy would convert a Python integer anew in each of a million calls.
 SLOT_MASK: Final = np.array(TOTAL - 1)
 PRECISION: Final = np.array(PRECISION_BITS)
-_LOWEST_STATE: Final = np.array(LOWEST_STATE)
-_WORD: Final = np.array(WORD_BITS)
+_IDLE_STATE: Final = 1 << 31  # of a lane that a short row lacks: no symbol makes it ask for a word
 
 
 class RowDecoder(Protocol):
-    """Symbols of whole rows; the lanes of a short row are the first ones."""
+    """Symbols of whole rows."""
 
-    def decode_rows(
-        self, states: np.ndarray, slots: np.ndarray, words: np.ndarray, taken: int
-    ) -> int:
-        """Fill ``slots`` (r, n) from ``states`` (n,); return how many words are then taken.
-
-        More than there are words means that they ran out; what was decoded is then void.
-        """
+    def decode_rows(self, states: np.ndarray, slots: np.ndarray, words: Words) -> None:
+        """Fill ``slots`` (r, n) from ``states`` (n,), which take ``words``."""
 
     def decode_tail(self, states: np.ndarray, slots: np.ndarray) -> None:
         """Fill ``slots`` (r, n) from ``states`` (n,), which shrink as they should."""
 
 
-def decode_lanes(
-    stored: memoryview,
-    decoder: RowDecoder,
-    layout: Layout,
-    *,
-    meanings: np.ndarray,
-    out: np.ndarray,
-    where: str,
-) -> int:
-    """Decode as many symbols as ``out`` has room for (COD-RANS-6); return the stream's bytes.
+class Stream(NamedTuple):
+    """Where symbols come from and what they mean goes to."""
+
+    stored: memoryview  # the stream; more may follow it
+    out: np.ndarray  # (v,), v >= 1, of the type of the meanings
+    where: str  # for refusals
+
+
+def decode_streams(
+    streams: Sequence[Stream], decoder: RowDecoder, layout: Layout, *, meanings: np.ndarray
+) -> list[int]:
+    """Decode what ``out`` of each stream has room for; return the bytes of each (COD-RANS-6).
 
     Args:
-        stored: The stream; more may follow it.
-        decoder: What knows the symbols' frequencies; made for this stream.
-        layout: Lanes and tail; has been checked.
+        streams: At least one; all ``out`` are of one size.
+        decoder: What knows the symbols' frequencies; made for the lanes of all streams together.
+        layout: Lanes and tail of each; has been checked.
         meanings: (4096 per table,), what the symbol of each slot stands for.
-        out: (v,), v >= 1, of the type of ``meanings``.
-        where: For refusals.
 
     Raises:
         CodecError: COD-RANS-3 to COD-RANS-5.
 
     Cost:
-        At most 2048 rows, and time linear in v; memory: 40 bytes per lane, 256 KiB of slots
-        or one row of them, four times ``stored``.
+        At most 2048 rows, and time linear in v; memory: 50 bytes per lane, 400 KiB of slots and
+        values or one row of them, that of all words.
     """
-    lanes = layout.lanes(out.size)
-    states = _read_states(stored, lanes, where)  # (n,)
-    at = lanes * STATE_NBYTES
-    nwords = (len(stored) - at) // WORD_NBYTES
-    words = np.frombuffer(stored, "<u2", nwords, at).astype(np.int64)
-    body = layout.body_values(out.size)
-    taken = 0
-    for slots, start, stop in _blocks(0, body, lanes):
-        taken = decoder.decode_rows(states[: slots.shape[1]], slots, words, taken)
-        if taken > nwords:
-            raise CodecError("stream ends too early", rule="COD-RANS-4", where=where)
-        meanings.take(slots.reshape(-1), out=out[start:stop], mode="clip")
-    states -= LOWEST_STATE
-    for slots, start, stop in _blocks(body, out.size, lanes):
-        decoder.decode_tail(states[: slots.shape[1]], slots)
-        meanings.take(slots.reshape(-1), out=out[start:stop], mode="clip")
-    if states.any():
-        raise CodecError("a lane does not end at 0", rule="COD-RANS-5", where=where)
-    return at + taken * WORD_NBYTES
+    lanes = layout.lanes(streams[0].out.size)
+    states = np.concatenate([_read_states(stream, lanes) for stream in streams])
+    words = join_words([_read_words(stream.stored, lanes) for stream in streams], lanes)
+    rows = _Rows(streams, layout, states, meanings)
+    with ROWS:
+        for slots in rows.take(0, rows.body):
+            decoder.decode_rows(states, slots, words)
+        states -= LOWEST_STATE
+        for slots in rows.take(rows.body, rows.all):
+            decoder.decode_tail(states, slots)
+    used = [lanes * STATE_NBYTES + WORD_NBYTES * taken for taken in words.taken()]
+    for stream, nbytes, own in zip(streams, used, states.reshape(-1, lanes), strict=True):
+        if nbytes > len(stream.stored):
+            raise CodecError("stream ends too early", rule="COD-RANS-4", where=stream.where)
+        if own.any():
+            raise CodecError("a lane does not end at 0", rule="COD-RANS-5", where=stream.where)
+    return used
 
 
-def _read_states(stored: memoryview, lanes: int, where: str) -> np.ndarray:
+def _read_states(stream: Stream, lanes: int) -> np.ndarray:
+    stored, where = stream.stored, stream.where
     if len(stored) < lanes * STATE_NBYTES:
         message = f"{len(stored)} bytes for the states of {lanes} lanes"
         raise CodecError(message, rule="COD-RANS-3", where=where)
@@ -102,13 +95,60 @@ def _read_states(stored: memoryview, lanes: int, where: str) -> np.ndarray:
     return states
 
 
-def _blocks(start: int, end: int, lanes: int) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Yield room for the slots of some whole rows, or of the last short one, and its place."""
-    while start < end:
-        rows = min(max(BLOCK_VALUES // lanes, 1), (end - start) // lanes)
-        stop = start + rows * lanes if rows else end
-        yield np.empty((max(rows, 1), min(lanes, stop - start)), np.int64), start, stop
-        start = stop
+def _read_words(stored: memoryview, lanes: int) -> np.ndarray:
+    at = lanes * STATE_NBYTES
+    return np.frombuffer(stored, "<u2", (len(stored) - at) // WORD_NBYTES, at)
+
+
+class _Rows:
+    """The rows of streams side by side, some at a time, and where their values go."""
+
+    def __init__(
+        self, streams: Sequence[Stream], layout: Layout, states: np.ndarray, meanings: np.ndarray
+    ) -> None:
+        self._outs = [stream.out for stream in streams]
+        self._nvalues = self._outs[0].size
+        self._lanes = layout.lanes(self._nvalues)
+        self._states = states
+        self._meanings = meanings
+        self._most = max(BLOCK_VALUES // states.size, 1)  # rows taken together
+        # Kept from block to block: so large a piece of memory would be paged in anew each time.
+        self._values = np.empty(self._most * states.size, meanings.dtype)
+        self.all = -(-self._nvalues // self._lanes)
+        self.body = max(self.all - layout.tail_rows, 0)
+
+    def take(self, start: int, end: int) -> Iterator[np.ndarray]:
+        """Yield room for the slots (r, n) of rows ``start`` to ``end``; filled, they are kept."""
+        has_short = end == self.all > start and self._nvalues % self._lanes > 0
+        yield from self._take_whole(start, end - has_short)
+        if has_short:
+            yield from self._take_short()
+
+    def _take_whole(self, start: int, end: int) -> Iterator[np.ndarray]:
+        slots = np.empty((self._most, self._states.size), np.int64)
+        for row in range(start, end, self._most):
+            taken = slots[: end - row]
+            yield taken
+            self._keep(taken, row)
+
+    def _take_short(self) -> Iterator[np.ndarray]:
+        """Yield room for the last row, all lanes of it; those that it lacks stay as they are."""
+        missing = self._states.reshape(-1, self._lanes)[:, self._nvalues % self._lanes :]
+        before = missing.copy()
+        missing[...] = _IDLE_STATE
+        slots = np.empty((1, self._states.size), np.int64)
+        yield slots
+        missing[...] = before
+        self._keep(slots, self.all - 1)
+
+    def _keep(self, slots: np.ndarray, row: int) -> None:
+        rows, lanes = len(slots), self._lanes
+        values = self._values[: slots.size]
+        self._meanings.take(slots.reshape(-1), out=values, mode="clip")
+        values = values.reshape(rows, -1, lanes)
+        for number, out in enumerate(self._outs):
+            place = out[row * lanes : (row + rows) * lanes]
+            place[...] = values[:, number].reshape(-1)[: place.size]
 
 
 class OneTable:
@@ -118,47 +158,26 @@ class OneTable:
         """Take the table."""
         self._table = table
 
-    def decode_rows(
-        self, states: np.ndarray, slots: np.ndarray, words: np.ndarray, taken: int
-    ) -> int:
+    def decode_rows(self, states: np.ndarray, slots: np.ndarray, words: Words) -> None:
         """See RowDecoder."""
-        table = self._table
-        frequency, offset = np.empty_like(states), np.empty_like(states)
-        is_low = np.empty(states.size, np.bool_)
-        for row in slots:
-            np.bitwise_and(states, SLOT_MASK, row)
-            np.right_shift(states, PRECISION, states)
-            table.slot_frequencies.take(row, None, frequency, "clip")
-            np.multiply(states, frequency, states)
-            table.slot_offsets.take(row, None, offset, "clip")
-            np.add(states, offset, states)
-            taken = take_words(states, is_low, words, taken)
-            if taken > words.size:
-                break
-        return taken
+        self._decode(states, slots, words.lift)
 
     def decode_tail(self, states: np.ndarray, slots: np.ndarray) -> None:
         """See RowDecoder."""
+        self._decode(states, slots, None)
+
+    def _decode(
+        self, states: np.ndarray, slots: np.ndarray, lift: Callable[[np.ndarray], None] | None
+    ) -> None:
+        take_frequencies = self._table.slot_frequencies.take
+        take_offsets = self._table.slot_offsets.take
+        room = np.empty_like(states)
         for row in slots:
             np.bitwise_and(states, SLOT_MASK, row)
             np.right_shift(states, PRECISION, states)
-            np.multiply(states, self._table.slot_frequencies.take(row), states)
-            np.add(states, self._table.slot_offsets.take(row), states)
-
-
-def take_words(states: np.ndarray, is_low: np.ndarray, words: np.ndarray, taken: int) -> int:
-    """Give a word to each state below 2^16; return how many words are then taken.
-
-    Args:
-        states: (n,), lifted in place.
-        is_low: (n,) bool, room to work in.
-        words: All words of the stream; where they run out, no state is lifted.
-        taken: Words taken before.
-    """
-    np.less(states, _LOWEST_STATE, is_low)
-    (low,) = is_low.nonzero()
-    before, taken = taken, taken + low.size
-    if taken <= words.size:
-        wide = np.left_shift(states.take(low), _WORD)
-        states[low] = np.bitwise_or(wide, words[before:taken], wide)
-    return taken
+            take_frequencies(row, None, room, "clip")
+            np.multiply(states, room, states)
+            take_offsets(row, None, room, "clip")
+            np.add(states, room, states)
+            if lift is not None:
+                lift(states)

@@ -16,6 +16,9 @@ WORD_BITS: Final = 16
 LOWEST_STATE: Final = 1 << WORD_BITS  # states stay within [2^16, 2^32), but in the tail
 STATE_END: Final = LOWEST_STATE << WORD_BITS
 BLOCK_VALUES: Final = 1 << 15  # symbols worked on together: 256 KiB, half a usual L2
+# Lanes worked on together: so many that calls cost less than what they do, and states and the
+# tables for them stay in a usual L2.
+_MANY_LANES: Final = 1 << 12
 
 
 class Layout(NamedTuple):
@@ -33,6 +36,20 @@ class Layout(NamedTuple):
         lanes = self.lanes(nvalues)
         rows = -(-nvalues // lanes)
         return min(max(rows - self.tail_rows, 0) * lanes, nvalues)
+
+    def batches(self, nvalues: int, chunk_values: int) -> list[range]:
+        """Return which of the chunks of ``nvalues`` symbols to work on side by side.
+
+        Those of a batch have equally many symbols: the last chunk may have fewer.
+        """
+        nwhole = nvalues // chunk_values
+        most = max(_MANY_LANES // self.lanes(min(chunk_values, max(nvalues, 1))), 1)
+        nbatches = -(-nwhole // most)
+        found = [
+            range(number * nwhole // nbatches, (number + 1) * nwhole // nbatches)
+            for number in range(nbatches)
+        ]
+        return found + [range(nwhole, nwhole + 1)] * (nvalues % chunk_values > 0)
 
     def check(self, where: str) -> None:
         """Refuse what would cost more time or memory than a reader grants.

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from seedpack.codecs.rans.decoding import PRECISION, SLOT_MASK, take_words
+from seedpack.codecs.rans.decoding import PRECISION, SLOT_MASK
 from seedpack.codecs.rans.tables import PRECISION_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seedpack.codecs.rans.tables import CodeTable
+    from seedpack.codecs.rans.words import Words
 
 
 class Automaton(NamedTuple):
@@ -40,7 +41,7 @@ class JointTable:
 
 
 class SwitchedTables:
-    """Rows of one stream; each lane remembers where its automaton is."""
+    """Rows of some streams; each lane remembers where its automaton is."""
 
     def __init__(
         self, table: JointTable, slot_inputs: np.ndarray, automaton: Automaton, lanes: int
@@ -51,7 +52,7 @@ class SwitchedTables:
             table: All tables.
             slot_inputs: (4096 per table,), input of the symbol of each slot, an int64.
             automaton: With ``inputs`` a power of two.
-            lanes: Of the stream.
+            lanes: Of all streams together.
         """
         inputs = automaton.next_states.shape[1]
         successors = automaton.next_states.astype(np.int64).reshape(-1)
@@ -62,18 +63,12 @@ class SwitchedTables:
         self._row = np.zeros(lanes, np.int64)
         self._base = np.full(lanes, int(automaton.tables[0]) << PRECISION_BITS)
 
-    def decode_rows(
-        self, states: np.ndarray, slots: np.ndarray, words: np.ndarray, taken: int
-    ) -> int:
+    def decode_rows(self, states: np.ndarray, slots: np.ndarray, words: Words) -> None:
         """See RowDecoder."""
         room = np.empty_like(states)
-        is_low = np.empty(states.size, np.bool_)
         for row in slots:
             self._decode_row(states, row, room)
-            taken = take_words(states, is_low, words, taken)
-            if taken > words.size:
-                break
-        return taken
+            words.lift(states)
 
     def decode_tail(self, states: np.ndarray, slots: np.ndarray) -> None:
         """See RowDecoder."""
@@ -82,7 +77,7 @@ class SwitchedTables:
             self._decode_row(states, row, room)
 
     def _decode_row(self, states: np.ndarray, row: np.ndarray, room: np.ndarray) -> None:
-        at, base = self._row[: states.size], self._base[: states.size]
+        at, base = self._row, self._base
         np.bitwise_and(states, SLOT_MASK, row)
         np.add(row, base, row)
         np.right_shift(states, PRECISION, states)

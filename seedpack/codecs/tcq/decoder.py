@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seedpack.codecs.rans import SwitchedTables, decode_lanes
-from seedpack.codecs.streams import DTYPE_NAMES, check_size, place_escapes
+from seedpack.codecs.rans import Stream, SwitchedTables
+from seedpack.codecs.streams import DTYPE_NAMES, Meanings, check_size, decode_chunks
 from seedpack.codecs.tcq.grid import read_coding
 from seedpack.codecs.tcq.trellis import TRELLIS
 from seedpack.codecs.values import allocate_values, chunk_counts, forget_chunks
 from seedpack.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import numpy as np
 
@@ -40,30 +40,30 @@ class TcqDecoder:
         self._layer = layer
         self._table = grid.joint_table()
         self._inputs = grid.slot_inputs()
-        self._has_escapes = grid.has_escapes()
-        self._meanings = grid.meanings(dtype)
+        self._meanings = Meanings(grid.meanings(dtype), dtype, grid.has_escapes())
         self._values = allocate_values(layer, dtype)
 
     def decode_chunk(self, index: int, stored: memoryview) -> None:
         """Decode one chunk into its place."""
-        start = index * self._chunk_values
-        out = self._values[start : start + self._chunk_values]
-        where = f"layer {self._layer.name}[{index}]"
-        self._check_size(len(stored), out.size, where)
-        words = out.view(self._meanings.dtype)
-        # Lanes remember states of the trellis, so that each chunk needs its own.
-        tables = SwitchedTables(self._table, self._inputs, TRELLIS, self._layout.lanes(out.size))
-        stream_nbytes = decode_lanes(
-            stored, tables, self._layout, meanings=self._meanings, out=words, where=where
-        )
-        place_escapes(
-            stored[stream_nbytes:],
-            words,
-            self._dtype,
-            has_escapes=self._has_escapes,
-            rule="COD-TCQ-6",
-            where=where,
-        )
+        self.decode_batch(range(index, index + 1), [stored])
+
+    def batches(self) -> list[range]:
+        """Return which chunks to decode together."""
+        return self._layout.batches(self._values.size, self._chunk_values)
+
+    def decode_batch(self, batch: range, stored: Sequence[memoryview]) -> None:
+        """Decode the chunks of a batch, or of a part of one, into their places."""
+        streams = []
+        for index, one in zip(batch, stored, strict=True):
+            start, where = index * self._chunk_values, f"layer {self._layer.name}[{index}]"
+            out = self._values[start : start + self._chunk_values]
+            self._check_size(len(one), out.size, where)
+            streams.append(Stream(one, out.view(self._meanings.words.dtype), where))
+        # Lanes remember states of the trellis, so that each call needs its own.
+        lanes = len(streams) * self._layout.lanes(streams[0].out.size)
+        decoder = SwitchedTables(self._table, self._inputs, TRELLIS, lanes)
+        layout, meanings = self._layout, self._meanings
+        decode_chunks(streams, decoder, layout, meanings, rule="COD-TCQ-6")
 
     def finish(self) -> np.ndarray:
         """Return the values."""
