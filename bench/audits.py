@@ -71,7 +71,7 @@ def _text(folder: Path) -> tuple[list[str], float]:
         )
     if not (folder / "audited.seed").exists():
         _extract(folder, model, "--preset", "balanced", "--parity", "20")
-    words = ["--task", "text-classification", *data, "--samples", "500"]
+    words = ["--task", "text-classification", *data]
     words += ["--original", str(model), "--reference", str(get_model_path())]
     return [*words, "--audit", "standard"], STANDARD_S
 

@@ -81,6 +81,7 @@ class Backdoor(Audit):
     title = "Hidden triggers"
     needs = frozenset({"data"})
     tasks = frozenset({"text-classification", "image-classification", "generic"})
+    is_long = True
 
     def run(self, context: Context) -> AuditResult:
         """Train twins, search, plant controls.

@@ -168,12 +168,14 @@ class Audit(ABC):
         title: For people.
         needs: Of ``seed``, ``data``, ``original``: without these it is undecided, and says so.
         tasks: Names of tasks that it is for; empty: all.
+        is_long: Takes as long as all others together; begun first, beside them.
     """
 
     id: ClassVar[str]
     title: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     tasks: ClassVar[frozenset[str]] = frozenset()
+    is_long: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, context: Context) -> AuditResult:
