@@ -30,7 +30,7 @@ from bench.table import Row, print_rows, print_title
 from seedpack.extract import Publication
 from seedpack.extract.trained import extract_trained
 from seedpack.extract.trials import TrainingJob
-from seedpack.training.hashed.distilling import Course, distil
+from seedpack.training.numbers.distilling import Course, distil
 from seedpack.training.statistics import compare, mean_value, retention, score_interval
 
 if TYPE_CHECKING:

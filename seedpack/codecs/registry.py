@@ -33,7 +33,7 @@ _MODULES: Final = {
     "const": "seedpack.codecs.const",
     "delta": "seedpack.codecs.delta",
     "ecq": "seedpack.codecs.ecq",
-    "hash": "seedpack.codecs.hashed",
+    "hash": "seedpack.codecs.numbers.hashed",
     "init": "seedpack.codecs.init",
     "lowrank": "seedpack.codecs.lowrank",
     "moments": "seedpack.codecs.moments",

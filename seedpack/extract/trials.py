@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from seedpack.codecs.base import Encoded
     from seedpack.frameworks.factories import Factory
     from seedpack.training import Split
-    from seedpack.training.hashed.budget import Budget
-    from seedpack.training.hashed.checkpoints import Checkpoints
-    from seedpack.training.hashed.distilling import Course
-    from seedpack.training.hashed.trials import Module, Tensors
-    from seedpack.training.hashed.virtual import VirtualModel
+    from seedpack.training.numbers.budget import Budget
+    from seedpack.training.numbers.checkpoints import Checkpoints
+    from seedpack.training.numbers.distilling import Course
+    from seedpack.training.numbers.trials import Module, Tensors
+    from seedpack.training.numbers.virtual import VirtualModel
     from seedpack.training.scores import Score
 
 _TASKS: Final = ("image-classification", "generic")
@@ -66,7 +66,7 @@ class TrainingJob:
 
 def make_course(steps: int | None = None, *, seed: int = 0) -> Course:
     """Return the usual course, with another number of steps where one is given."""
-    from seedpack.training.hashed.distilling import Course  # noqa: PLC0415 -- imports torch
+    from seedpack.training.numbers.distilling import Course  # noqa: PLC0415 -- imports torch
 
     return Course(seed=seed) if steps is None else Course(steps=steps, seed=seed)
 
@@ -84,8 +84,8 @@ class Prepared:
         """
         self.split = _read(job)
         from seedpack.frameworks.factories import build_module  # noqa: PLC0415 -- imports torch
-        from seedpack.training.hashed import trials  # noqa: PLC0415 -- same
-        from seedpack.training.hashed.budget import make_budget  # noqa: PLC0415 -- same
+        from seedpack.training.numbers import trials  # noqa: PLC0415 -- same
+        from seedpack.training.numbers.budget import make_budget  # noqa: PLC0415 -- same
 
         self.source = open_model(model)
         self.module = build_module(job.factory, self.source)
@@ -163,7 +163,7 @@ class Runs:
         self, prepared: Prepared, job: TrainingJob, progress: Callable[[int, int], None] | None
     ) -> None:
         """Start with nothing trained."""
-        from seedpack.training.hashed.trials import has_width  # noqa: PLC0415 -- imports torch
+        from seedpack.training.numbers.trials import has_width  # noqa: PLC0415 -- imports torch
 
         self._prepared = prepared
         self._job = job
@@ -176,7 +176,7 @@ class Runs:
 
     def measure(self, module: Module) -> Score:
         """Return the score of ``module`` on the evaluation."""
-        from seedpack.training.hashed import trials  # noqa: PLC0415 -- imports torch
+        from seedpack.training.numbers import trials  # noqa: PLC0415 -- imports torch
 
         return trials.measure(module, self._prepared.evaluation, self._prepared.train)
 
@@ -203,7 +203,7 @@ class Runs:
 
     def train_seed(self, turn: int) -> Outcome:
         """Train numbers for the model's own tensors."""
-        from seedpack.training.hashed.virtual import VirtualModel  # noqa: PLC0415 -- imports torch
+        from seedpack.training.numbers.virtual import VirtualModel  # noqa: PLC0415 -- imports torch
 
         seed = self._job.course.seed + turn
         virtual = VirtualModel(self._prepared.module, self._prepared.budget, seed=seed)
@@ -211,7 +211,7 @@ class Runs:
 
     def train_student(self, turn: int, nbytes: int) -> Outcome | None:
         """Train a narrower model of the same family with at most as many bytes."""
-        from seedpack.training.hashed.trials import make_student  # noqa: PLC0415 -- imports torch
+        from seedpack.training.numbers.trials import make_student  # noqa: PLC0415 -- imports torch
 
         seed = self._job.course.seed + turn
         made = make_student(self._job.factory, nbytes, seed=seed) if self._widths else None
@@ -221,7 +221,7 @@ class Runs:
         return self._run(*made, seed, "student")
 
     def _run(self, virtual: VirtualModel, budget: Budget, seed: int, what: str) -> Outcome:
-        from seedpack.training.hashed.distilling import distil  # noqa: PLC0415 -- imports torch
+        from seedpack.training.numbers.distilling import distil  # noqa: PLC0415 -- imports torch
 
         course = replace(self._job.course, seed=seed)
         train = self._prepared.train
@@ -248,7 +248,7 @@ class Runs:
         """Return the file of one training, which names all that it depends on."""
         if self._job.checkpoint is None:
             return None
-        from seedpack.training.hashed.checkpoints import Checkpoints  # noqa: PLC0415 -- torch
+        from seedpack.training.numbers.checkpoints import Checkpoints  # noqa: PLC0415 -- torch
 
         hasher = hashlib.sha256(f"{course.describe()} {what} {virtual.describe()}".encode())
         train = self._prepared.train

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seedpack.codecs import encode_tensor, prng
 from seedpack.codecs.base import Encoded
 from seedpack.codecs.floats import to_float32
-from seedpack.codecs.hashed.form import (
+from seedpack.codecs.numbers.form import (
     CHUNK_VALUES,
     Form,
     count_numbers,

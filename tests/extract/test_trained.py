@@ -20,7 +20,7 @@ from seedpack.extract.trials import TrainingJob
 from seedpack.frameworks.factories import build_module
 from seedpack.frameworks.opening import open_model
 from seedpack.seed.opening import open_unverified
-from seedpack.training.hashed.distilling import Course, distil
+from seedpack.training.numbers.distilling import Course, distil
 
 
 def make_module(width=1.0):

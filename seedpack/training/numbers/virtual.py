@@ -16,19 +16,19 @@ import torch
 from torch import nn
 
 from seedpack.codecs.base import Encoded
-from seedpack.codecs.hashed.form import (
+from seedpack.codecs.numbers.form import (
     Form,
     count_numbers,
     find_places,
     join_chunk,
     random_units,
 )
-from seedpack.training.hashed.budget import count_chunks
+from seedpack.training.numbers.budget import count_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seedpack.training.hashed.budget import Budget, Share
+    from seedpack.training.numbers.budget import Budget, Share
 
 _FIRST_NUMBERS: Final = 0.3  # their spread at the start, beside the random part's 1
 _LEAST: Final = 2.0**-40  # far above what codec `hash` can hold

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from seedpack.codecs.hashed.form import CHUNK_VALUES, MAX_BITS
+from seedpack.codecs.numbers.form import CHUNK_VALUES, MAX_BITS
 from seedpack.errors import ExtractError
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from torch import nn
 from seedpack.dtypes import DTYPES
 from seedpack.errors import ExtractError, TrainingError
 from seedpack.frameworks.sources import TensorInfo
-from seedpack.training.hashed.augmenting import augment_images, is_image_batch
-from seedpack.training.hashed.budget import make_budget, make_plain
-from seedpack.training.hashed.checkpoints import Checkpoints
-from seedpack.training.hashed.distilling import Course, distil, draw_batch
-from seedpack.training.hashed.virtual import VirtualModel
+from seedpack.training.numbers.augmenting import augment_images, is_image_batch
+from seedpack.training.numbers.budget import make_budget, make_plain
+from seedpack.training.numbers.checkpoints import Checkpoints
+from seedpack.training.numbers.distilling import Course, distil, draw_batch
+from seedpack.training.numbers.virtual import VirtualModel
 from tests.codecs.laws import decode, layer_for
 
 import numpy as np  # isort: skip -- after the module that may be missing

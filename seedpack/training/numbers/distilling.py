@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from seedpack.training.hashed.augmenting import augment_images, is_image_batch
-from seedpack.training.hashed.virtual import answer_of
+from seedpack.training.numbers.augmenting import augment_images, is_image_batch
+from seedpack.training.numbers.virtual import answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
 
-    from seedpack.training.hashed.checkpoints import Checkpoints
+    from seedpack.training.numbers.checkpoints import Checkpoints
 
 _TEMPERATURE: Final = 2.0
 _LABEL_WEIGHT: Final = 0.3

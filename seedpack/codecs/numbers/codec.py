@@ -8,7 +8,7 @@ import numpy as np
 
 from seedpack.codecs.base import Encoded
 from seedpack.codecs.floats import round_bfloat16, store_float32, to_float32, widen_bfloat16
-from seedpack.codecs.hashed.form import (
+from seedpack.codecs.numbers.form import (
     CHUNK_VALUES,
     MAX_BITS,
     Form,

@@ -18,15 +18,15 @@ from seedpack.dtypes import DTYPES
 from seedpack.errors import TrainingError
 from seedpack.frameworks.factories import make_module
 from seedpack.frameworks.sources import TensorInfo
-from seedpack.training.hashed.budget import make_plain
-from seedpack.training.hashed.virtual import VirtualModel, answer_of
+from seedpack.training.numbers.budget import make_plain
+from seedpack.training.numbers.virtual import VirtualModel, answer_of
 from seedpack.training.scores import score_classes, score_numbers
 
 if TYPE_CHECKING:
     from seedpack.frameworks.factories import Factory
     from seedpack.training.checks import Split
     from seedpack.training.examples import Examples
-    from seedpack.training.hashed.budget import Budget
+    from seedpack.training.numbers.budget import Budget
     from seedpack.training.scores import Score
 
 Module: TypeAlias = torch.nn.Module  # for those above who only pass it on
