@@ -33,6 +33,7 @@ _MODULES: Final = {
     "const": "seedpack.codecs.const",
     "delta": "seedpack.codecs.delta",
     "ecq": "seedpack.codecs.ecq",
+    "fastfood": "seedpack.codecs.numbers.fastfood",
     "hash": "seedpack.codecs.numbers.hashed",
     "init": "seedpack.codecs.init",
     "lowrank": "seedpack.codecs.lowrank",
@@ -48,6 +49,7 @@ CODEC_IDS: Final = frozenset(_MODULES)
 BASED_IDS: Final = frozenset({"delta"})  # need a base to decode (spec/delta.md)
 PARTIAL_IDS: Final = frozenset({"bf16", "ecq", "q8", "raw", "scatter", "tcq"})  # chunks alone
 SHAPED_IDS: Final = frozenset({"lowrank", "pca"})  # see a matrix where others see values
+TRAINED_IDS: Final = frozenset({"fastfood", "hash"})  # few numbers, good only where trained
 _NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 FALLBACK_ID: Final = "raw"  # takes every value of every dtype
 CONSTANT_ID: Final = "const"  # without chunks, where all values are equal

@@ -15,7 +15,7 @@ With a target size all of it is done in rounds, two or three, until the file has
 
 With data and a factory the seed's numbers are trained (``extract_trained`` in ``trained``):
 
-    tensors ──budget──> few numbers ──training, beside its controls──> chunks of codec `hash`
+    tensors ──budget──> few numbers ──training, beside its controls──> chunks of the codec
 
 The manifest stands in front of the payload and holds its digests, so the payload waits in
 an unnamed temporary file beside the output. Memory is that of a few layers, whatever the

@@ -117,7 +117,8 @@ def extract_trained(
 
 
 def _recipe(job: TrainingJob) -> dict[str, int | str]:
-    return {"training": "numbers of codec hash, distilled", "training_steps": job.course.steps}
+    training = f"numbers of codec {job.codec}, distilled"
+    return {"training": training, "training_steps": job.course.steps}
 
 
 def _weights_nbytes(path: Path) -> int:

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from seedpack.codecs.registry import TRAINED_IDS
 from seedpack.errors import TrainingError
 from seedpack.frameworks import open_model
 from seedpack.training import check_split, get_task, read_examples
@@ -46,6 +47,7 @@ class TrainingJob:
         evaluation: As ``data``, never trained on; without it a fifth of ``data`` is.
         course: Steps, batch, rate, seed.
         nseeds: How many trainings are measured; the first one is published.
+        codec: How weights are made of numbers, one of ``TRAINED_IDS``.
         checkpoint: Written while training, gone on from if there.
     """
 
@@ -57,11 +59,12 @@ class TrainingJob:
     evaluation: Path | None = None
     nseeds: int = 3
     checkpoint: Path | None = None
+    codec: str = "hash"
 
     def __post_init__(self) -> None:
         """Refuse a wrong call before any work."""
-        if self.nseeds < 1:
-            raise ValueError(f"{self.nseeds} trainings")
+        if self.nseeds < 1 or self.codec not in TRAINED_IDS:
+            raise ValueError(f"{self.nseeds} trainings of codec {self.codec}")
 
 
 def make_course(steps: int | None = None, *, seed: int = 0) -> Course:
@@ -206,8 +209,9 @@ class Runs:
         from seedpack.training.numbers.virtual import VirtualModel  # noqa: PLC0415 -- imports torch
 
         seed = self._job.course.seed + turn
-        virtual = VirtualModel(self._prepared.module, self._prepared.budget, seed=seed)
-        return self._run(virtual, self._prepared.budget, seed, "seed")
+        budget = self._prepared.budget
+        virtual = VirtualModel(self._prepared.module, budget, seed=seed, codec=self._job.codec)
+        return self._run(virtual, budget, seed, "seed")
 
     def train_student(self, turn: int, nbytes: int) -> Outcome | None:
         """Train a narrower model of the same family with at most as many bytes."""

@@ -7,7 +7,12 @@ import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from spec.reference.seed_codecs import Map, require, round_to
+
+    Mix: TypeAlias = Callable[[list[int], int, int], list[int]]  # of levels, seed, v
 else:  # beside this file, however that is loaded
     from seed_codecs import require, round_to
 
@@ -31,17 +36,28 @@ def single(value: float) -> float:
 
 def decode_hash(layer: Map, chunks: list[bytes]) -> bytes:
     """Step 7: decode the codec `hash`."""
+    return decode_numbers(layer, chunks, take_places)
+
+
+def decode_numbers(layer: Map, chunks: list[bytes], mix: Mix) -> bytes:
+    """Step 7: decode a layer of trained numbers, which the codec's `mix` makes values of."""
     dtype, n, elements = layer["dtype"], math.prod(layer["shape"]), b""
     require(dtype in {"float16", "bfloat16", "float32"} and layer["finite"], "COD-HASH-1")
     require(layer["params"] == {}, "COD-HASH-2")
     require(len(chunks) == -(-n // CHUNK_VALUES), "CHK-3")
     for i, chunk in enumerate(chunks):
-        values = decode_chunk(chunk, min(CHUNK_VALUES, n - i * CHUNK_VALUES))
+        values = decode_chunk(chunk, min(CHUNK_VALUES, n - i * CHUNK_VALUES), mix)
         elements += b"".join(round_to(dtype, value) for value in values)
     return elements
 
 
-def decode_chunk(chunk: bytes, v: int) -> list[float]:
+def take_places(levels: list[int], seed: int, v: int) -> list[int]:
+    """Step 7: return for each value the level that it takes, with its sign."""
+    words = [word(seed, i) for i in range(v)]
+    return [(1 - 2 * (w & 1)) * levels[(w >> 32) * len(levels) >> 32] for w in words]
+
+
+def decode_chunk(chunk: bytes, v: int, mix: Mix) -> list[float]:
     """Step 7: return the v values of one chunk, as float32."""
     require(chunk, "COD-HASH-3")
     lead, b = chunk[0], chunk[0] % 16
@@ -64,10 +80,9 @@ def decode_chunk(chunk: bytes, v: int) -> list[float]:
     require(stream >> b * d == 0, "COD-HASH-6")
     levels = [2 * (stream >> b * j & (1 << b) - 1) + 1 - (1 << b) for j in range(d)]
     seeds = (word(key, 0), word(key, 1)) if key is not None else (0, 0)
+    mixed = levels if d == v else mix(levels, seeds[1], v) if d else [0] * v
     values = []
     for i in range(v):
         unit = ((word(seeds[0], i) >> 40) - (1 << 23)) / (1 << 23) if a else 0.0
-        w = word(seeds[1], i)
-        level = levels[i] if d == v else (1 - 2 * (w & 1)) * levels[(w >> 32) * d >> 32] if d else 0
-        values.append(single(single(m + single(a * unit)) + single(s * level)))
+        values.append(single(single(m + single(a * unit)) + single(s * single(mixed[i]))))
     return values

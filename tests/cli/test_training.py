@@ -78,6 +78,20 @@ def test_the_text_names_both_ratios_and_every_arm(folder, shell):
         assert part in out
 
 
+def test_the_codec_of_the_numbers_can_be_chosen(folder, shell):
+    chosen = {"--codec": "fastfood", "--trainings": 1, "--steps": 2}
+    assert shell("extract", *words(folder, **chosen))[0] == 0
+    code, out, _ = shell("inspect", folder / "s.seed", "--format", "json")
+    assert code == 0
+    assert {layer["codec"] for layer in json.loads(out)["layers"]} == {"fastfood"}
+
+
+def test_a_codec_that_is_trained_needs_data(folder, shell):
+    code, out, err = shell("extract", folder / "m.pt", "-o", "t.seed", "--codec", "fastfood")
+    assert (code, out) == (2, "")
+    assert "--train" in err
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -86,6 +100,7 @@ def test_the_text_names_both_ratios_and_every_arm(folder, shell):
         ({"--ratio": None}, "--ratio"),
         ({"--train": None}, "--train"),
         ({"--codec": "ecq"}, "--codec"),
+        ({"--max-bytes": 900, "--ratio": None, "--codec": "fastfood"}, "--max-bytes"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(folder, shell, changes, message):

@@ -139,6 +139,7 @@ UNBOUNDED = {"moments", "pca"}
 BOUNDS = {
     "bf16": _within_bf16,
     "ecq": _within_ecq,
+    "fastfood": _within_hash,
     "hash": _within_hash,
     "lowrank": _within_lowrank,
     "q8": _within_q8,

@@ -18,12 +18,12 @@ from seedpack.codecs.numbers.form import (
     Form,
     count_numbers,
     expand,
-    find_places,
     join_chunk,
     random_units,
     split_chunk,
     to_levels,
 )
+from seedpack.codecs.numbers.hashed import CODEC, find_places
 from seedpack.dtypes import DTYPES
 from tests.codecs.laws import any_bits, decode, gaussian, layer_for, outcome, refusal, round_trip
 
@@ -98,7 +98,7 @@ def test_values_are_those_of_the_formula(key, bits, nbytes, nvalues):
     d = count_numbers(nbytes, bits, nvalues)
     codes = np.random.default_rng(key).integers(0, 1 << bits, d).astype(np.int32)
     form = Form(bits, 0.8125, -0.40625, 1.2578125, key)
-    values = expand(form, codes, nvalues)
+    values = expand(form, codes, nvalues, CODEC.make_mixing)
     first, second = prng.derive_seed(key, 0), prng.derive_seed(key, 1)
     for i in range(nvalues):
         unit = (int(prng.words(first, i, 1)[0]) // 2**40 - 2**23) / Fraction(2**23)

@@ -89,6 +89,15 @@ def test_the_report_is_of_what_a_consumer_assembles(job, tmp_path):
     assert right.mean() == arms["seed"].scores[0].value
 
 
+def test_another_codec_can_make_the_weights(job, tmp_path):
+    report, out = run(job, tmp_path, nseeds=1, codec="fastfood")
+    arms = {arm.name: arm for arm in report.arms}
+    assert arms["seed"].value > arms["random"].value + 0.2
+    with open_unverified(out) as seed:
+        assert {layer.codec for layer in seed.manifest.layers} == {"fastfood"}
+        assert seed.manifest.recipe["training"] == "numbers of codec fastfood, distilled"
+
+
 @pytest.mark.spec("TRS-4")
 def test_checkpoints_change_nothing_and_are_removed(job, tmp_path):
     _, out = run(job, tmp_path, nseeds=1)
@@ -190,3 +199,5 @@ def _forbidden(step, steps):
 def test_no_training_at_all_is_a_wrong_call(job):
     with pytest.raises(ValueError, match="0 trainings"):
         dataclasses.replace(job[1], nseeds=0)
+    with pytest.raises(ValueError, match="codec ecq"):
+        dataclasses.replace(job[1], codec="ecq")

@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
+from seedpack.codecs.registry import TRAINED_IDS
 from seedpack.dtypes import DTYPES
 from seedpack.errors import ExtractError, TrainingError
 from seedpack.frameworks.sources import TensorInfo
@@ -20,6 +21,9 @@ from seedpack.training.numbers.virtual import VirtualModel
 from tests.codecs.laws import decode, layer_for
 
 import numpy as np  # isort: skip -- after the module that may be missing
+
+
+EACH_CODEC = pytest.mark.parametrize("codec", sorted(TRAINED_IDS))
 
 
 def make_module(dtype=torch.float32):
@@ -39,10 +43,10 @@ def names_of(module):
     return frozenset(name for name, _ in module.named_parameters())
 
 
-def virtual(ratio=20.0, module=None, seed=0):
+def virtual(ratio=20.0, module=None, seed=0, codec="hash"):
     module = module or make_module()
     budget = make_budget(infos_of(module), names_of(module), ratio)
-    return VirtualModel(module, budget, seed=seed), budget
+    return VirtualModel(module, budget, seed=seed, codec=codec), budget
 
 
 def blobs(n=200):
@@ -105,15 +109,17 @@ def test_large_tensors_have_several_chunks():
 @pytest.mark.spec("TRS-3")
 @pytest.mark.parametrize("ratio", [6, 12, 30])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_stored_weights_decode_to_the_bits_that_were_trained(ratio, dtype):
+@EACH_CODEC
+def test_stored_weights_decode_to_the_bits_that_were_trained(codec, ratio, dtype):
     module = make_module(dtype)
     ratio = ratio if dtype is torch.float32 else ratio / 2 + 2
-    model, budget = virtual(ratio, module)
+    model, budget = virtual(ratio, module, codec=codec)
     for number in model.parameters():
         number.data += 0.01 * torch.randn(number.shape, generator=torch.Generator().manual_seed(1))
     weights = model.weights()
     for share in budget.shares:
         encoded = model.export()[share.info.name]
+        assert encoded.codec == codec
         layer = layer_for(encoded, share.info.dtype, share.info.shape, finite=True)
         decoded = decode(layer, encoded.chunks)
         trained = weights[share.info.name].detach().contiguous().view(-1)
@@ -141,8 +147,9 @@ def test_vectors_become_what_they_were_nearer_to():
     assert (weights["0.bias"] == 0).all()
 
 
-def test_every_number_gets_a_gradient():
-    model, _ = virtual()
+@EACH_CODEC
+def test_every_number_gets_a_gradient(codec):
+    model, _ = virtual(codec=codec)
     inputs, labels = blobs()
     nn.functional.cross_entropy(model(inputs), labels).backward()
     for number in model.parameters():
@@ -163,14 +170,40 @@ def test_the_original_is_left_as_it_is():
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
 
 
+@EACH_CODEC
+def test_the_gradient_is_that_of_unrounded_numbers(codec):
+    chunk = virtual(8, codec=codec)[0].tensors[0].chunks[0]
+    assert chunk.bits > 1
+    weights = torch.randn(chunk.units.shape, generator=torch.Generator().manual_seed(0))
+    (chunk() * weights).sum().backward()
+    _, step = (float(field.detach()) for field in chunk.stored_fields())
+    sums = chunk.mixing.gather(weights.numpy().astype(float))
+    inside = (chunk.numbers * chunk.deviation / (step * chunk.gain)).abs() <= 1 << chunk.bits
+    expected = torch.tensor(sums) * chunk.deviation / chunk.gain * inside
+    assert torch.allclose(chunk.numbers.grad.double(), expected, rtol=1e-3, atol=1e-6)
+
+
+@EACH_CODEC
+def test_an_untrained_network_has_weights_of_the_usual_size(codec):
+    module = nn.Sequential(nn.Linear(100, 300, bias=False))
+    weights = virtual(40, module, codec=codec)[0].weights()["0.weight"]
+    assert 0.9 < weights.std() * 10 < 1.3
+
+
+def test_a_codec_without_numbers_is_a_wrong_call():
+    with pytest.raises(ValueError, match="no numbers"):
+        virtual(codec="ecq")
+
+
 # ---------------------------------------------------------------- training
 
 
-def test_training_makes_the_model_answer():
+@EACH_CODEC
+def test_training_makes_the_model_answer(codec):
     inputs, labels = blobs()
     teacher = make_module()
     distil(teacher, None, inputs, labels, Course(steps=150, rate=0.01))
-    model, _ = virtual(40, teacher.eval())
+    model, _ = virtual(40, teacher.eval(), codec=codec)
     before = (model(inputs).argmax(1) == labels).float().mean()
     distil(model, teacher, inputs, labels, Course(steps=150))
     after = (model(inputs).argmax(1) == labels).float().mean()

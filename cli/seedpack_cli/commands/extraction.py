@@ -38,8 +38,11 @@ class CodecId(StrEnum):
     INIT = "init"
     PCA = "pca"
     MOMENTS = "moments"
+    HASH = "hash"
+    FASTFOOD = "fastfood"
 
 
+_TRAINED = {CodecId.HASH, CodecId.FASTFOOD}
 _SCATTERED = {None, CodecId.RAW, CodecId.ECQ}  # EXT-66
 
 
@@ -86,8 +89,9 @@ def extract(
             "slower. lowrank: factors and a residual. sparse: for pruned models, exact. init: "
             "values of seedpack's own random numbers, exact. pca, moments: for comparisons "
             "only, they keep nothing of what a model knows. Vectors stay raw, constant "
-            "tensors are const with any.",
-            show_default="raw; with --ratio or --max-bytes: tcq, interleaved: ecq",
+            "tensors are const with any of these. hash, fastfood: how the numbers of --train "
+            "make weights.",
+            show_default="raw; with --ratio or --max-bytes: tcq, interleaved: ecq, --train: hash",
         ),
     ] = None,
     ratio: Annotated[
@@ -172,8 +176,11 @@ def extract(
     wish = students.Wish(student, train, checkpoint, epochs, seed, ratio, max_bytes)
     wish.check(others=(codec, base, task, evaluation, factory, steps, trainings))
     alone = (None, None) if student else (training.only_one(train), checkpoint)
-    given = training.Options(alone[0], task, evaluation, factory, steps, trainings, alone[1])
-    given.check(ratio=ratio, others=bool(codec or max_bytes))
+    trained = codec.value if codec in _TRAINED else None
+    given = training.Options(
+        alone[0], task, evaluation, factory, steps, trainings, alone[1], trained
+    )
+    given.check(ratio=ratio, others=bool(max_bytes) or trained != codec)
     _check_preset(preset, calibration, codec or ratio or max_bytes, ratio or max_bytes)
     layouts.check(
         others=bool(base or train or student) or codec not in _SCATTERED,
@@ -239,7 +246,7 @@ def _check_target(codec: CodecId | None, ratio: float | None, max_bytes: int | N
         raise typer.BadParameter("give either --ratio or --max-bytes")
     if ratio is not None and not math.isfinite(ratio):
         raise typer.BadParameter("--ratio is a number")
-    if codec not in {None, CodecId.ECQ, CodecId.TCQ}:
+    if codec not in {None, CodecId.ECQ, CodecId.TCQ, *_TRAINED}:
         raise typer.BadParameter(
             f"codec {codec} has one size; --ratio and --max-bytes need tcq or ecq"
         )

@@ -92,6 +92,7 @@ class Options:
     steps: int | None
     trainings: int | None
     checkpoint: Path | None
+    codec: str | None  # one of those that are trained
 
     def check(self, *, ratio: float | None, others: bool) -> None:
         """Refuse options that do not go together.
@@ -105,7 +106,9 @@ class Options:
                 raise typer.BadParameter("that option is for --train DATA")
             return
         if others:
-            raise typer.BadParameter("--train takes a --ratio, neither --max-bytes nor --codec")
+            raise typer.BadParameter(
+                "--train takes a --ratio, no --max-bytes, and of --codec hash or fastfood"
+            )
         required = (self.task, "--task"), (ratio, "--ratio"), (self.factory, "--factory")
         missing = [option for value, option in required if value is None]
         if missing:
@@ -131,6 +134,7 @@ def extract_trained(
         evaluation=given.evaluation,
         nseeds=given.trainings or 3,
         checkpoint=given.checkpoint,
+        codec=given.codec or "hash",
     )
     bar = output.progress_bar(f"training {model.name}")
     report = train_and_write(model, out, publication, job, progress=bar)

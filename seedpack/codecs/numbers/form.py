@@ -1,20 +1,24 @@
-"""A chunk of codec ``hash``: its few fields, and the values that they stand for.
+"""A chunk of trained numbers: its few fields, and the values that they stand for.
 
-    stored bytes --split_chunk--> Form, codes (d,) --expand--> float32 values (v,)
+    stored bytes --split_chunk--> Form, codes (d,) --expand, by a Mixing--> float32 values (v,)
     Form, codes  --join_chunk---> stored bytes
 
-All is integer arithmetic, and three elementwise float32 operations in a fixed order.
+All is integer arithmetic, and three elementwise float32 operations in a fixed order. Rules of
+the chunk are those of ``hash``, whatever the codec (spec/codecs/hash.md).
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from seedpack.codecs import prng
 from seedpack.codecs.floats import round_bfloat16, widen_bfloat16
 from seedpack.errors import CodecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHUNK_VALUES: Final = 1 << 18  # COD-HASH-2: fixed, so that a layer needs no params
 MAX_BITS: Final = 8
@@ -25,7 +29,29 @@ _HAS_MEAN, _HAS_SPREAD, _HAS_KEY = 0x10, 0x20, 0x40
 _FIELD_NBYTES: Final = 2
 # COD-HASH-5: between them no operation overflows or leaves the normal numbers.
 _LEAST, _GREATEST = 2.0**-64, 2.0**64
-_SPREAD_LABEL, _PLACE_LABEL = 0, 1  # of the streams that a key has
+_SPREAD_LABEL, PLACE_LABEL = 0, 1  # of the streams that a key has
+
+
+class Mixing(Protocol):
+    """A linear map from d integers to v, the same for everyone who has the chunk's key.
+
+    Attributes:
+        terms: How many numbers each value is a sum of.
+        uses: (d,) how many values each number is part of.
+    """
+
+    terms: int
+    uses: np.ndarray
+
+    def mix(self, levels: np.ndarray) -> np.ndarray:
+        """Return the values (v,) of levels (d,), exactly if these are integers."""
+
+    def gather(self, values: np.ndarray) -> np.ndarray:
+        """Return what the adjoint map makes of ``values`` (v,): (d,), of the same dtype."""
+
+
+# Of key, d and v, 0 < d < v.
+MakeMixing: TypeAlias = "Callable[[int, int, int], Mixing]"
 
 
 class Form(NamedTuple):
@@ -132,24 +158,25 @@ def random_units(key: int, nvalues: int) -> np.ndarray:
     return prng.units(prng.words(prng.derive_seed(key, _SPREAD_LABEL), 0, nvalues))
 
 
-def find_places(key: int, count: int, nvalues: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each value (v,) its number, 0 to ``count`` - 1, and its sign, 1 or -1.
-
-    Source: hashed sharing, W. Chen et al., *Compressing neural networks with the hashing trick*,
-    ICML 2015, arXiv:1504.04788.
-    """
-    words = prng.words(prng.derive_seed(key, _PLACE_LABEL), 0, nvalues)
-    signs = 1 - 2 * (words & np.uint64(1)).astype(np.int32)
-    return prng.below(words, count), signs
-
-
 def to_levels(codes: np.ndarray, bits: int) -> np.ndarray:
     """Return the levels (d,) of codes: odd integers from -2^bits + 1 to 2^bits - 1."""
     return np.asarray(2 * codes.astype(np.int32) + (1 - (1 << bits)))
 
 
-def expand(form: Form, codes: np.ndarray, nvalues: int) -> np.ndarray:
-    """Return the float32 values (v,) of a chunk (COD-HASH-7)."""
+def expand(
+    form: Form,
+    codes: np.ndarray,
+    nvalues: int,
+    make_mixing: MakeMixing,
+) -> np.ndarray:
+    """Return the float32 values (v,) of a chunk (COD-HASH-7, COD-FF-1).
+
+    Args:
+        form: Its fields.
+        codes: (d,)
+        nvalues: v.
+        make_mixing: The codec's mixing, of key, d and v.
+    """
     values = np.full(nvalues, form.mean, np.float32)
     if form.spread and form.key is not None:
         values += np.float32(form.spread) * random_units(form.key, nvalues)
@@ -157,7 +184,6 @@ def expand(form: Form, codes: np.ndarray, nvalues: int) -> np.ndarray:
         return values
     levels = to_levels(codes, form.bits)
     if codes.size < nvalues and form.key is not None:
-        places, signs = find_places(form.key, codes.size, nvalues)
-        levels = signs * levels.take(places)
+        levels = make_mixing(form.key, codes.size, nvalues).mix(levels)
     values += np.float32(form.step) * levels.astype(np.float32)
     return values

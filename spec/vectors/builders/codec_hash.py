@@ -40,7 +40,7 @@ def widen(bits: int | None) -> float:
 
 
 class Hash(NamedTuple):
-    """A chunk of the codec `hash` before it is written; None and () where a field is not there."""
+    """A chunk of trained numbers before it is written; None and () where a field is not there."""
 
     v: int
     b: int = 0
@@ -50,6 +50,7 @@ class Hash(NamedTuple):
     mean: int | None = None
     spread: int | None = None
     dtype: str = "float32"
+    codec: str = "hash"
 
     def stored(self) -> bytes:
         """Return the chunk."""
@@ -67,13 +68,23 @@ class Hash(NamedTuple):
     def _value(self, i: int) -> float:
         key, d = self.key or 0, len(self.codes)
         unit = (word(word(key, 0), i) // 2**40 - 2**23) / 2**23
-        random = word(word(key, 1), i)
-        place, sign = (
-            (i, 1) if d == self.v else (random // 2**32 * d // 2**32, 1 - 2 * (random % 2))
-        )
-        level = sign * (2 * self.codes[place] + 1 - 2**self.b) if d else 0
+        mix = {"hash": self._hashed, "fastfood": self._summed}[self.codec]
+        level = 0 if not d else self._level(i) if d == self.v else mix(i, word(key, 1))
         base = _single(widen(self.mean) + _single(widen(self.spread) * unit))
-        return _single(base + _single(widen(self.step) * level))
+        return _single(base + _single(widen(self.step) * _single(level)))
+
+    def _level(self, j: int) -> int:
+        return 2 * self.codes[j] + 1 - 2**self.b
+
+    def _hashed(self, i: int, seed: int) -> int:
+        random = word(seed, i)
+        return (1 - 2 * (random % 2)) * self._level(random // 2**32 * len(self.codes) // 2**32)
+
+    def _summed(self, i: int, seed: int) -> int:
+        d = len(self.codes)
+        order = 2 ** (d - 1).bit_length()
+        signs = (word(seed, i // order * d + j) + (i % order & j).bit_count() for j in range(d))
+        return sum((1 - 2 * (sign % 2)) * self._level(j) for j, sign in enumerate(signs))
 
     def _round(self, value: float) -> bytes:
         if self.dtype == "float16":
@@ -90,7 +101,7 @@ class Hash(NamedTuple):
         """Return the layer; `elements` where they cannot be computed."""
         decoded = self.elements() if elements is None else elements
         part = layer(
-            "w", self.dtype, None, decoded, stored=[self.stored()], codec="hash", params={}
+            "w", self.dtype, None, decoded, stored=[self.stored()], codec=self.codec, params={}
         )
         return part.change(**changes)
 
