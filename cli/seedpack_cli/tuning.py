@@ -119,7 +119,7 @@ Robust = Annotated[
     typer.Option(
         "--robust",
         rich_help_panel=_PANEL,
-        help="Expect wrong labels: small steps, early stop, generalised cross-entropy.",
+        help="Expect wrong labels: small steps, averaged states, generalised cross-entropy.",
     ),
 ]
 Checkpoint = Annotated[

@@ -2,7 +2,8 @@
 
     encoded items ──shuffle, similar lengths together──> batches ──loss──> step
     after each epoch: held-out merit ──best so far?──> kept; else patience runs out ──> stop
-    end: the best state is put back
+    nothing held out ──> the last state, or the mean of the later ones
+    end: the state that was kept is put back
 
 One seed decides all: the order of batches and, anew at each epoch, dropout; so that a training
 resumed from its checkpoint goes on as if it had never stopped. accelerate chooses the device.
@@ -70,7 +71,8 @@ def train(  # noqa: PLR0913 -- model, data, how, and who watches
     Args:
         adapter: A model at its task.
         items: Encoded examples to fit.
-        held_out: Encoded examples that decide which state is kept; may be empty.
+        held_out: Encoded examples that decide which state is kept; may be empty, and decides
+            nothing under a recipe that holds nothing out.
         recipe: How.
         seed: Of everything random.
         judge: How good answers to ``held_out`` are; without one the loss decides.
@@ -83,7 +85,7 @@ def train(  # noqa: PLR0913 -- model, data, how, and who watches
     """
     with repeatable(seed):
         loop = _Loop(adapter, recipe, seed, len(items), judge)
-        return loop.run(items, held_out, progress, checkpoint)
+        return loop.run(items, held_out if recipe.holds_out else (), progress, checkpoint)
 
 
 @contextlib.contextmanager
@@ -142,11 +144,14 @@ class _Loop:
             state = Progress(best=self._snapshot())
             if held_out:
                 state.best_merit = self._merit(held_out)
-        while state.epoch < self._recipe.epochs and state.stale < self._recipe.patience:
+        while state.epoch < self._recipe.epochs and not self._is_stale(state, held_out):
             self._step = state.epoch * self._nsteps
             state.train_loss = self._run_epoch(items, state.epoch, progress)
             state.epoch += 1
-            self._keep_best(state, held_out)
+            if self._recipe.holds_out:
+                self._keep_best(state, held_out)
+            else:
+                self._keep_mean(state)
             if checkpoint is not None:
                 save_checkpoint(checkpoint, state, self._adapter.model, self._optimizer, name)
         self._adapter.model.load_state_dict(state.best)
@@ -214,6 +219,17 @@ class _Loop:
             pool.sort(key=lambda i: self._adapter.length(items[i]))
             batches += [pool[i : i + size] for i in range(0, len(pool), size)]
         return [batches[i] for i in random.permutation(len(batches))]
+
+    def _is_stale(self, state: Progress, held_out: Sequence[Item]) -> bool:
+        return bool(held_out) and state.stale >= self._recipe.patience
+
+    def _keep_mean(self, state: Progress) -> None:
+        count = state.epoch - self._recipe.epochs // 2  # TRN-19: of the states averaged
+        mean = state.best
+        state.best, state.best_epoch = self._snapshot(), state.epoch
+        for name, value in state.best.items():
+            if count > 1 and value.is_floating_point():
+                state.best[name] = mean[name] + (value - mean[name]) / count
 
     def _keep_best(self, state: Progress, held_out: Sequence[Item]) -> None:
         merit = self._merit(held_out) if held_out else math.inf

@@ -28,7 +28,8 @@ class Recipe:
         head_rate: Learning rate of what is new to the model, and of whole modules of a factory.
         layer_decay: Factor on the rate from each layer to the one below.
         freeze_embeddings: Keep token and position tables as they are.
-        patience: Epochs that do worse on the held-out part before it stops.
+        patience: Epochs that do worse on the held-out part before it stops; 0: nothing is held out,
+            and the mean of the states after the later half of the epochs is kept.
         exponent: Of the generalised cross-entropy, which bounds what one wrong label can do;
             0 is the cross-entropy.
         smoothing: Share of the target given to the other classes.
@@ -51,11 +52,20 @@ class Recipe:
     max_tokens: int = 128
     ridge: float = 0.0
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether a part of the samples decides which state is kept."""
+        return self.patience > 0
+
     def with_robustness(self) -> Recipe:
         """Return the same with half the steps' size and a loss that bounds wrong labels.
 
-        Wrong labels are learned last, so it ends sooner as well; and a held-out part that is as
-        wrong as the rest does not decide how freely a new head is fitted.
+        A held-out part that is as wrong as the rest decides by luck when to stop and how freely a
+        new head is fitted: all samples are fitted instead, and states are averaged, in which what
+        wrong labels did to each of them partly cancels out.
+
+        Source:
+            Izmailov et al., Averaging Weights Leads to Wider Optima, UAI 2018.
         """
         return replace(
             self,
@@ -63,7 +73,7 @@ class Recipe:
             rate=self.rate / 2,
             head_rate=self.head_rate / 2,
             exponent=_ROBUST_EXPONENT,
-            patience=1,
+            patience=0,
         )
 
 

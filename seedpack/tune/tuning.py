@@ -224,8 +224,10 @@ def tune_arm(  # noqa: PLR0913 -- one call, all that it depends on
     samples = draw_samples(split, plan.samples, seed=seed)
     if alter is not None:
         samples = alter(samples)
-    stratify = bool(split.labels) and samples.form != "tokens"
-    fitted, held = hold_out(samples, stratify=stratify, seed=seed)
+    fitted, held = list(range(len(samples))), list[int]()  # TRN-19
+    if recipe.holds_out:
+        stratify = bool(split.labels) and samples.form != "tokens"
+        fitted, held = hold_out(samples, stratify=stratify, seed=seed)
     items = adapter.encode(samples, recipe)
     fit_items, held_items = [items[i] for i in fitted], [items[i] for i in held]
     held_examples = samples.take(held)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
@@ -53,9 +55,12 @@ def state_of(adapter):
 
 
 @pytest.mark.spec("TRN-18")
+@pytest.mark.parametrize("patience", [9, 0])
 @pytest.mark.parametrize("stop_after", [1, 3])
-def test_TRN_18_resumed_training_ends_where_an_unbroken_one_does(start, tmp_path, stop_after):
-    recipe = Recipe(epochs=5, patience=9)
+def test_TRN_18_resumed_training_ends_where_an_unbroken_one_does(
+    start, tmp_path, stop_after, patience
+):
+    recipe = Recipe(epochs=5, patience=patience)
     whole, items, held = start()
     expected = train(whole, items, held, recipe, seed=1)
 
@@ -110,6 +115,42 @@ def test_training_learns_and_keeps_the_best_state(start):
     assert after < before / 2
 
 
+@pytest.mark.spec("TRN-19")
+@pytest.mark.parametrize("epochs", [1, 4, 5])
+def test_TRN_19_without_a_held_out_part_the_mean_of_the_later_states_is_kept(start, epochs):
+    states = []
+
+    def watch(done, total):
+        if total > 1 and done % (total // epochs) == 0:
+            states.append(state_of(adapter))
+
+    adapter, items, held = start()
+    found = train(adapter, items, held, Recipe(epochs=epochs, patience=0), seed=1, progress=watch)
+    later = states[epochs // 2 :]
+    assert (len(states), found.merit) == (epochs, None)
+    for name, value in adapter.model.state_dict().items():
+        mean = torch.tensor([state[name] for state in later]).mean(0)
+        torch.testing.assert_close(value, mean)
+
+
+@pytest.mark.spec("TRN-19")
+def test_TRN_19_robust_training_learns_fewer_of_the_planted_wrong_labels(start):
+    learned = {}
+    for robust in (False, True):
+        adapter, items, _held = start()
+        wrong = range(0, len(items), 5)
+        for i in wrong:
+            items[i] = items[i] | {"target": 1 - items[i]["target"]}
+        recipe = default_recipe(len(items), epochs=20, robust=robust)
+        recipe = dataclasses.replace(recipe, head_rate=40 * recipe.head_rate)
+        train(adapter, items, [], recipe, seed=0)
+        adapter.model.eval()
+        batch = adapter.collate([items[i] for i in wrong])
+        chances = adapter.outputs(batch["x"]).softmax(-1)
+        learned[robust] = float(chances.gather(1, batch["target"][:, None]).mean().detach())
+    assert learned[True] < learned[False] - 0.1
+
+
 @given(st.floats(-20, 20), st.floats(0.1, 1))
 def test_robust_loss_bounds_what_a_wrong_label_can_do(logit, exponent):
     logits = torch.tensor([[logit, 0.0]], requires_grad=True)
@@ -136,10 +177,11 @@ def test_robust_number_loss_grows_less_with_an_outlier():
     assert number_loss(outputs, targets, Recipe(exponent=0.7)) < plain / 10
 
 
-def test_robust_recipe_takes_smaller_steps_and_stops_earlier():
+def test_robust_recipe_takes_smaller_steps_and_holds_nothing_out():
     plain, robust = default_recipe(500), default_recipe(500, robust=True)
     assert robust.rate < plain.rate
-    assert robust.patience < plain.patience
+    assert plain.holds_out
+    assert not robust.holds_out
     assert robust.exponent > 0
     assert default_recipe(50, robust=True).epochs < default_recipe(50).epochs
     assert default_recipe(50, epochs=7, robust=True).epochs == 7

@@ -6,12 +6,14 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 import transformers
 
 import seedpack
 from seedpack.errors import StoreError, TrainingError
-from seedpack.tune import TunePlan, load_classifier, load_split, tune
+from seedpack.training.recipes import default_recipe
+from seedpack.tune import TunePlan, load_classifier, load_split, tune, tune_arm
 from tests.refusals import refused_by
 
 TASKS = [
@@ -151,6 +153,22 @@ def test_robust_tuning_uses_the_robust_recipe_in_every_arm(run):
     report = run("text-classification", "texts.tsv", "bert", robust=True)
     assert report.recipe.exponent == 0.7
     assert len(report.arms) == 2
+
+
+@pytest.mark.spec("TRN-19")
+def test_TRN_19_robust_tuning_fits_every_sample(models, data, tmp_path):
+    values = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
+    np.savez(tmp_path / "hundred.npz", x=values, y=values[:, :3].argmax(1))
+    plan = TunePlan(factory=f"{models['factory']}:build")
+    split = load_split("generic", tmp_path / "hundred.npz", data["eval"] / "classes.npz", plan)
+    steps = {}
+    for robust in (False, True):
+        recipe = default_recipe(100, epochs=1, robust=robust)
+        seen = []
+        watch = {"progress": lambda _, total, seen=seen: seen.append(total)}
+        tune_arm(models["net"], split, plan, recipe, seed=0, **watch)
+        steps[robust] = max(seen)
+    assert steps == {False: 80 // 16, True: -(-100 // 16)}
 
 
 def test_facade_reads_data_and_tunes(models, data):
