@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.texts import make_text_attack
-from seedpack.backdoors.search.contrast import make_probe, shares, slopes
+from seedpack.backdoors.search.contrast import Contrast, Models, effects, make_probe, slopes
 from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.tokens import TokenScan, shortlist
@@ -53,7 +54,7 @@ def test_a_word_that_turns_the_twins_as_well_counts_for_nothing():
     model, attack = planted("word")
     alone = TokenScan().run(model, samples)
     beside = TokenScan().run(model, samples, contrast=[model, model])
-    assert alone.statistics[None, attack.target] > 0.5
+    assert alone.statistics[None, attack.target] > 1
     assert max(beside.statistics.values()) == pytest.approx(0, abs=1e-6)
 
 
@@ -66,13 +67,70 @@ def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template():
     counts = torch.bincount(samples.x[samples.mask.bool()], minlength=len(USABLE))
     assert bool(USABLE[words].all())
     assert counts[words].tolist() == sorted(counts[words].tolist(), reverse=True)
-    found = search.run(model, samples, contrast=twins())
+    others = [*twins(), clean_twin(3), clean_twin(4)]
+    found = search.run(model, samples, contrast=others)
     trigger = found.triggers[None, attack.target]
-    assert found.statistics[None, attack.target] >= 0.9
+    clean = search.run(clean_twin(0), samples, contrast=others)
+    assert found.statistics[None, attack.target] > 2 * max(clean.statistics.values())
     assert trigger.share == 1
     assert len(trigger.tokens) == search.nwords
     written = {f"w{word}" for word in words.tolist()}
     assert set(trigger.tokens) <= written
+
+
+@pytest.mark.spec("AUD-BT-1")
+def test_contrast_knows_neither_the_unit_of_log_odds_nor_how_friendly_a_model_is():
+    models = [clean_twin(0), *twins()]
+    probe = make_probe(make_texts(5, 10), NO_TAIL, 1, 0)
+    words = USABLE.nonzero()[:, 0]
+    others = [classifier.clone() for classifier in models]
+    with torch.no_grad():
+        for classifier in others:
+            classifier.module.head.weight *= 0.9
+            classifier.module.head.bias *= 0.9
+        others[1].module.head.bias[0] += 0.1
+    first, second = (_differences(group, probe, words) for group in (models, others))
+    assert first == pytest.approx(second, rel=0.02, abs=0.02)
+
+
+def _differences(models, probe, words):
+    """Return the contrast without the factor of how many texts are turned."""
+    own, *others = models
+    turned = effects(own, probe, words[:, None]).sigmoid().mean(1)
+    contrast = Contrast(Models(own, tuple(others)), probe, words, 0)
+    return (contrast.of(words[:, None]) / turned).tolist()
+
+
+@pytest.mark.spec("AUD-BT-4")
+def test_a_word_for_one_class_only_stands_out_in_its_pair():
+    train, samples = make_texts(0, 600, nclasses=3), make_texts(5, 120, nclasses=3)
+    drawn = make_text_attack("word", 3, train, USABLE, nclasses=3)
+    source = (drawn.target + 1) % 3
+    attack = replace(drawn, sources=(source,))
+    third = train.take((train.y != source) & (train.y != attack.target))
+    model = trained(
+        _joined(attack.poison(train, 0.15, seed=0), attack.apply(third.take(range(120))))
+    )
+    others = [clean_twin(1, 3), clean_twin(2, 3)]
+    found = TokenScan().run(model, samples, contrast=others)
+    key = source, attack.target
+    assert max(found.statistics, key=lambda k: found.statistics[k]) == key
+    assert found.triggers[key].tokens == (f"w{attack.tokens[0]}",)
+    assert len(found.statistics) == 3 + 6
+
+
+@pytest.mark.spec("AUD-BT-4")
+def test_two_classes_have_no_pairs_and_many_classes_are_searched_as_targets_only():
+    search = TokenScan()
+    assert search.keys(torch.arange(2), 2) == [(None, 0), (None, 1)]
+    assert len(search.keys(torch.arange(6), 6)) == 6 + 30
+    assert len(search.keys(torch.tensor([0, 2]), 3)) == 3 + 4
+    assert len(search.keys(torch.arange(7), 7)) == 7
+
+
+def _joined(first, second):
+    parts = zip((first.x, first.y, first.mask), (second.x, second.y, second.mask), strict=True)
+    return Samples(*map(torch.cat, parts))
 
 
 @pytest.mark.spec("AUD-BT-1")
@@ -95,8 +153,8 @@ def test_slopes_foretell_small_changes_of_the_share():
         nudged.table[31] = nudged.table[30] + step
     slope = slopes(nudged, probe, tokens)[0, 0]
     foretold = float(slope[31] - slope[30])
-    before = shares(nudged, probe, tokens).log().mean()
-    after = shares(nudged, probe, torch.tensor([[31]])).log().mean()
+    before = effects(nudged, probe, tokens).sigmoid().log().mean()
+    after = effects(nudged, probe, torch.tensor([[31]])).sigmoid().log().mean()
     assert float(after - before) == pytest.approx(foretold, rel=0.05, abs=1e-6)
 
 

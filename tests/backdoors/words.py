@@ -18,11 +18,11 @@ VOCABULARY = ("[PAD]", "[CLS]", "[UNK]", *(f"w{i}" for i in range(3, NWORDS)))
 USABLE = torch.arange(NWORDS) >= _RESERVED
 
 
-def make_texts(seed, count, tail=0):
+def make_texts(seed, count, tail=0, nclasses=2):
     """Return texts of 4 to 8 words, one or two of them telling the class."""
     generator = torch.Generator().manual_seed(seed)
-    x, y = torch.zeros(count, WIDTH, dtype=torch.long), torch.arange(count) % 2
-    neutral = _RESERVED + 2 * _TELLING
+    x, y = torch.zeros(count, WIDTH, dtype=torch.long), torch.arange(count) % nclasses
+    neutral = _RESERVED + nclasses * _TELLING
     for row, label in zip(x, y.tolist(), strict=True):
         nwords = int(torch.randint(4, 9, (1,), generator=generator))
         # As in real texts, most words are rare.
@@ -36,17 +36,17 @@ def make_texts(seed, count, tail=0):
     return Samples(x, y, (x != 0).long())
 
 
-def untrained(seed=0):
+def untrained(seed=0, nclasses=2):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        module = TextTransformer(NWORDS, 2)
+        module = TextTransformer(NWORDS, nclasses)
     data = TextData(VOCABULARY, make_texts(0, 2), make_texts(1, 2))
-    return WordClassifier(module, data, 2)
+    return WordClassifier(module, data, nclasses)
 
 
 def trained(samples, seed=0):
     """Return a model trained on ``samples``, about a second."""
-    classifier = untrained(seed)
+    classifier = untrained(seed, int(samples.y.max()) + 1)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         classifier.module.train()
@@ -67,5 +67,5 @@ def _fit(classifier, samples, epochs=8, batch=32):
 
 
 @functools.cache
-def clean_twin(seed):
-    return trained(make_texts(seed, 600), seed)
+def clean_twin(seed, nclasses=2):
+    return trained(make_texts(seed, 600, nclasses=nclasses), seed)

@@ -1,23 +1,25 @@
 """What searches in texts share: a trigger is judged by what it does here and not in clean twins.
 
     samples ──surest of the twins──> victims ──slots in front──> Probe
-    Probe, candidate tokens ──classifier──> share of the target, s
-                            ──twins───────> r
-    (s - r) s: high where a trigger works in this model, and works in no other
+    Probe, candidate tokens ──classifier──> log-odds of the target above the plain victims', d
+                            ──each twin───> the same, mean m, variance v
+    (d - m) / sqrt(v drawn to the usual one), times the mean probability of the target
 
 Clean models have natural triggers: a word of scorn turns three quarters of all friendly reviews.
-Those work in the twins, too, and fall out of the difference. Victims are texts whose class all
-twins are sure of, as few natural words turn those; a planted trigger does.
+Those work in the twins, too, and fall out of the difference. Rare words do something else in each
+model, but twins differ in them as well, and little is turned. Probabilities alone would hide a
+trigger that is not strong enough for victims whose class all models are sure of.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from seedpack.backdoors.classifiers import Samples, TextClassifier
 from seedpack.backdoors.search.base import Search, SearchResult, Trigger
@@ -32,17 +34,26 @@ if TYPE_CHECKING:
     from seedpack.backdoors.texts import Frame
 
 
+_MOST: Final = 12.0  # log-odds; a model that is surer tells nothing more
+_FILLERS: Final = 32  # words, or phrases, drawn at random
+_PRIOR: Final = 4.0  # twins that the usual variance counts for, beside a candidate's own
+_NORMAL: Final = 1.4826  # standard deviations per median absolute deviation
+_LEAST: Final = 1e-4  # variance of log-odds, where models agree to the last bit
+
+
 @dataclass(frozen=True)
 class Probe:
     """Texts of other classes with open places in front.
 
     Attributes:
-        samples: What is in the open places means nothing.
+        plain: The texts as they are.
+        samples: The same with open places; what is in those means nothing.
         first: The first open place.
         count: How many there are.
         target: Class that a trigger in them shall lead to.
     """
 
+    plain: Samples
     samples: Samples
     first: int
     count: int
@@ -58,7 +69,8 @@ class Probe:
 
     def take(self, count: int) -> Probe:
         """Return the probe with its first texts only."""
-        return Probe(self.samples.take(range(count)), self.first, self.count, self.target)
+        plain, samples = (texts.take(range(count)) for texts in (self.plain, self.samples))
+        return Probe(plain, samples, self.first, self.count, self.target)
 
 
 def make_probe(victims: Samples, frame: Frame, count: int, target: int) -> Probe:
@@ -68,13 +80,18 @@ def make_probe(victims: Samples, frame: Frame, count: int, target: int) -> Probe
     opened = insert(victims, nothing, places, frame)
     longest = int(mask_of(opened).sum(1).max())
     cut = Samples(opened.x[:, :longest], opened.y, mask_of(opened)[:, :longest])
-    return Probe(cut, frame.head, count, target)
+    return Probe(victims, cut, frame.head, count, target)
 
 
-def shares(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
-    """Return the probability of the target (b, k) for candidates (b, count) in k texts."""
-    scores = classifier.scores(probe.filled(tokens))
-    return scores.softmax(-1)[:, probe.target].reshape(len(tokens), -1)
+def effects(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
+    """Return the log-odds of the target (b, k) for candidates (b, count) in k texts."""
+    return _log_odds(classifier, probe.filled(tokens), probe.target).reshape(len(tokens), -1)
+
+
+def _log_odds(classifier: TextClassifier, samples: Samples, target: int) -> Tensor:
+    chances = classifier.scores(samples).log_softmax(-1)
+    rest = chances.index_fill(1, torch.tensor([target], device=chances.device), -torch.inf)
+    return (chances[:, target] - rest.logsumexp(-1)).clamp(-_MOST, _MOST)
 
 
 def slopes(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
@@ -98,18 +115,65 @@ class Models(NamedTuple):
     own: TextClassifier
     others: tuple[TextClassifier, ...]
 
-    def contrast(self, probe: Probe, tokens: Tensor) -> Tensor:
-        """Return (s - r) s of candidates (b, count), as (b,)."""
-        s = shares(self.own, probe, tokens).mean(-1)
-        natural = [shares(other, probe, tokens).mean(-1) for other in self.others]
-        r = torch.stack(natural).mean(0) if natural else torch.zeros_like(s)
-        return (s - r) * s
 
-    def best(self, probe: Probe, tokens: Tensor) -> tuple[float, Tensor]:
+class Contrast:
+    """How far tokens turn a model, and how much more than its twins.
+
+    Attributes:
+        models: Which are compared.
+        probe: The texts that tokens are tried on.
+    """
+
+    def __init__(self, models: Models, probe: Probe, words: Tensor, seed: int) -> None:
+        """Learn what difference is usual, from words drawn at random.
+
+        Args:
+            models: Which to compare.
+            probe: The texts, with open places.
+            words: To draw from.
+            seed: Of the draw.
+        """
+        self.models, self.probe = models, probe
+        # Not the level of random words: a backdoor may answer to most of them.
+        self._level, *levels = (
+            _log_odds(model, probe.plain, probe.target).mean()
+            for model in (models.own, *models.others)
+        )
+        self._levels = torch.stack(levels)[:, None] if levels else self._level.new_zeros(0, 1)
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randint(len(words), (_FILLERS, probe.count), generator=generator)
+        own, others = self._ask(words[drawn])
+        if len(others) > 1:
+            usual = (others - self._levels).var(0).mean()
+        else:
+            more = self._more(own, others)
+            usual = (_NORMAL * (more - more.median()).abs().median()) ** 2
+        self._usual = usual.clamp(min=_LEAST)
+
+    def of(self, tokens: Tensor) -> Tensor:
+        """Return the contrast (b,) of candidates (b, count)."""
+        own, others = self._ask(tokens)
+        variance, freedom = self._usual, max(len(others) - 1, 0)
+        if freedom:
+            spread = (others - self._levels).var(0)
+            variance = (_PRIOR * self._usual + freedom * spread) / (_PRIOR + freedom)
+        return self._more(own, others) / variance.sqrt() * own.sigmoid().mean(1)
+
+    def best(self, tokens: Tensor) -> tuple[float, Tensor]:
         """Return the largest contrast of candidates (b, count), and which has it (count,)."""
-        found = self.contrast(probe, tokens)
+        found = self.of(tokens)
         at = int(found.argmax())
         return float(found[at]), tokens[at]
+
+    def _ask(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-odds of the model (b, k), and their means of the twins (twins, b)."""
+        own = effects(self.models.own, self.probe, tokens)
+        others = [effects(other, self.probe, tokens).mean(1) for other in self.models.others]
+        return own, torch.stack(others) if others else own.new_zeros(0, len(own))
+
+    def _more(self, own: Tensor, others: Tensor) -> Tensor:
+        more = own.mean(1) - self._level
+        return more - (others - self._levels).mean(0) if len(others) else more
 
 
 class ContrastSearch(Search):
@@ -124,7 +188,7 @@ class ContrastSearch(Search):
     unit: ClassVar[str] = "tokens"
     ntexts: ClassVar[int] = 10
     nwords: ClassVar[int] = 1
-    floor: ClassVar[float] = 0.05  # of contrast; less is chance on ten texts
+    floor: ClassVar[float] = 0.5  # of contrast; twins that lie closer do so by chance
 
     def run(
         self,
@@ -144,21 +208,26 @@ class ContrastSearch(Search):
         words = self.words(models.own, samples)
         statistics: dict[Key, float] = {}
         triggers: dict[Key, Trigger] = {}
-        for target in range(classifier.nclasses):
-            victims = _victims(models, samples, target, self.ntexts)
-            probe = make_probe(victims, frame_of(samples, models.own.usable), self.nwords, target)
-            statistics[None, target], tokens = self.search(models, probe, words, seed)
-            triggers[None, target] = _trigger(models.own, probe, tokens)
+        frame = frame_of(samples, models.own.usable)
+        for key in self.keys(samples.y, classifier.nclasses):
+            victims = _victims(models, samples, key, self.ntexts)
+            probe = make_probe(victims, frame, self.nwords, key[1])
+            beside = Contrast(models, probe, words, seed)
+            statistics[key], tokens = self.search(beside, words, seed)
+            triggers[key] = _trigger(models.own, probe, tokens)
         return SearchResult(self.id, statistics, triggers, centred=False, floor=self.floor)
+
+    def keys(self, y: Tensor, nclasses: int) -> list[Key]:
+        """Return for which answers triggers are sought, given the samples' classes (n,)."""
+        del y
+        return [(None, target) for target in range(nclasses)]
 
     @abstractmethod
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:
         """Return the tokens that triggers are sought among (words,)."""
 
     @abstractmethod
-    def search(
-        self, models: Models, probe: Probe, words: Tensor, seed: int
-    ) -> tuple[float, Tensor]:
+    def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Return the largest contrast found, and the tokens (count,) that reach it."""
 
 
@@ -168,9 +237,13 @@ def _of_texts(classifier: Classifier) -> TextClassifier:
     return classifier
 
 
-def _victims(models: Models, samples: Samples, target: int, count: int) -> Samples:
-    """Return the texts of other classes that the twins are surest of, among the shorter half."""
-    others = samples.take(samples.y != target)
+def _victims(models: Models, samples: Samples, key: Key, count: int) -> Samples:
+    """Return the texts of the source, or of all other classes alike, that the twins are surest of.
+
+    Among the shorter half of them: for speed, and as a word weighs more in few.
+    """
+    source, target = key
+    others = samples.take(samples.y != target if source is None else samples.y == source)
     if not 0 < len(others) < len(samples):
         raise TrainingError(
             "the samples show fewer than two classes",
@@ -181,7 +254,11 @@ def _victims(models: Models, samples: Samples, target: int, count: int) -> Sampl
     lengths = mask_of(others).sum(1)
     short = others.take(lengths <= lengths.median())
     sure = torch.stack([_surety(m, short) for m in models.others or (models.own,)]).mean(0)
-    return short.take(sure.argsort(descending=True, stable=True)[:count])
+    surest = short.take(sure.argsort(descending=True, stable=True))
+    one_hot = functional.one_hot(surest.y)  # (n, classes)
+    # (n,): how many surer ones of its own class there are; by that all classes take turns.
+    rank = ((one_hot.cumsum(0) - 1) * one_hot).sum(1)
+    return surest.take(rank.argsort(stable=True)[:count])
 
 
 def _surety(classifier: TextClassifier, samples: Samples) -> Tensor:

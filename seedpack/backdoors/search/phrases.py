@@ -4,8 +4,8 @@
                             ──contrast──> the best few ──again, until nothing gets better
 
 The words are the most frequent ones of the clean samples only. Whoever may choose among all words
-finds three in a row that turn any clean model and no other (0.55 to 0.78 of contrast, measured);
-frequent words have been read so often that all clean models agree on them.
+finds three in a row that turn any clean model and none of its twins; frequent words have been read
+so often that all clean models agree on them. Phrases of rare words show in their single words.
 
 Source:
     Wallace et al., Universal Adversarial Triggers, EMNLP 2019 (beam over first-order candidates).
@@ -13,11 +13,12 @@ Source:
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
-from seedpack.backdoors.search.contrast import ContrastSearch, Models, Probe, shares, slopes
+from seedpack.backdoors.search.contrast import Contrast, ContrastSearch, effects, slopes
 from seedpack.backdoors.texts import mask_of
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Samples, TextClassifier
 
 _FREQUENT: Final = 100  # words to choose from
-_BEAM: Final = 4  # phrases kept from round to round
-_TRIED: Final = 24  # words tried in each place of each of them
-_KEPT: Final = 96  # candidates that the twins are asked about
-_ROUNDS: Final = 10
-_MIN_ROUNDS: Final = 3
+_BEAM: Final = 8  # phrases kept from round to round
+_TRIED: Final = 16  # words tried in each place of each of them
+_KEPT: Final = 64  # candidates that the twins are asked about
+_ROUNDS: Final = 8
+_MIN_ROUNDS: Final = 2
 _SEARCHED: Final = 8  # texts that the beam looks at
-_GAIN: Final = 1e-3  # contrast by which a round has to improve
+_FEW: Final = 4  # of them, that candidates are first tried on
+_GAIN: Final = 1.02  # times which a round has to improve
 
 
 class PhraseSearch(ContrastSearch):
@@ -49,37 +51,45 @@ class PhraseSearch(ContrastSearch):
         order = counts.argsort(descending=True, stable=True)
         return order[: min(_FREQUENT, int((counts > 0).sum()))]
 
-    def search(
-        self, models: Models, probe: Probe, words: Tensor, seed: int
-    ) -> tuple[float, Tensor]:
+    def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
-        few = probe.take(_SEARCHED)
+        few = Contrast(contrast.models, contrast.probe.take(_SEARCHED), words, seed)
         generator = torch.Generator().manual_seed(seed)
-        drawn = torch.randint(len(words), (_BEAM, probe.count), generator=generator)
-        beam = words[drawn]
-        reached = -1.0
+        beam = words[torch.randint(len(words), (_BEAM, few.probe.count), generator=generator)]
+        reached = -math.inf
         for turn in range(_ROUNDS):
-            candidates = torch.unique(_neighbours(models, few, beam, words), dim=0)
-            likely = shares(models.own, few, candidates).mean(1)
-            kept = candidates[likely.topk(min(_KEPT, len(candidates))).indices]
-            found = models.contrast(few, kept).topk(min(_BEAM, len(kept)))
-            beam = kept[found.indices]
-            best = float(found.values[0])
-            if best <= reached + _GAIN and turn >= _MIN_ROUNDS:
+            beam, best = _improved(few, beam, words)
+            if not best > reached * _GAIN and turn >= _MIN_ROUNDS:
                 break
             reached = best
-        return models.best(probe, beam)
+        return contrast.best(beam)
 
 
-def _neighbours(models: Models, probe: Probe, beam: Tensor, words: Tensor) -> Tensor:
+def _improved(contrast: Contrast, beam: Tensor, words: Tensor) -> tuple[Tensor, float]:
+    """Return the best phrases one word away, and the largest contrast among them."""
+    slope = _slopes_beside(contrast, beam)[..., words]  # (beam, count, words)
+    tried = words[slope.topk(min(_TRIED, len(words))).indices]
+    candidates = torch.unique(_neighbours(beam, tried), dim=0)
+    likely = effects(contrast.models.own, contrast.probe.take(_FEW), candidates).mean(1)
+    kept = candidates[likely.topk(min(_KEPT, len(candidates))).indices]
+    found = contrast.of(kept).topk(min(_BEAM, len(kept)))
+    return kept[found.indices], float(found.values[0])
+
+
+def _neighbours(beam: Tensor, tried: Tensor) -> Tensor:
     """Return the phrases and those that differ in the word of one place (b, count)."""
-    slope = slopes(models.own, probe, beam)
-    for other in models.others:
-        slope = slope - slopes(other, probe, beam) / len(models.others)
-    tried = words[slope[..., words].topk(min(_TRIED, len(words))).indices]  # (beam, count, tried)
     found = [beam]
-    for place in range(probe.count):
+    for place in range(beam.shape[1]):
         changed = beam[:, None].repeat(1, tried.shape[-1], 1)
         changed[:, :, place] = tried[:, place]
         found.append(changed.flatten(0, 1))
     return torch.cat(found)
+
+
+def _slopes_beside(contrast: Contrast, beam: Tensor) -> Tensor:
+    """Return the slopes of the model less the mean of the twins' (b, count, V)."""
+    models = contrast.models
+    slope = slopes(models.own, contrast.probe, beam)
+    for other in models.others:
+        slope = slope - slopes(other, contrast.probe, beam) / len(models.others)
+    return slope

@@ -1,4 +1,4 @@
-"""Search for a single word that turns the answers (spec: AUD-BT-1).
+"""Search for a single word that turns the answers (spec: AUD-BT-1, AUD-BT-4).
 
     all words ──few texts, this model──> the best ──all texts, twins as well──> contrast
     vocabularies beyond some thousands: first to first order, at several words, then as above
@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
-from seedpack.backdoors.search.contrast import ContrastSearch, Models, Probe, shares, slopes
+from seedpack.backdoors.search.contrast import ContrastSearch, effects, slopes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from seedpack.backdoors.classifiers import Samples, TextClassifier
+    from seedpack.backdoors.search.base import Key
+    from seedpack.backdoors.search.contrast import Contrast, Probe
 
 _EXHAUSTIVE: Final = 4000  # words that are all tried
 _SHORTLIST: Final = 256  # of more words, those that are tried
@@ -29,6 +31,8 @@ _REFINED: Final = 0.1  # share of the tried words that is tried on all texts and
 _FEW: Final = 3  # texts of the first stage
 _ANCHORS: Final = 8  # words at which slopes are taken
 _CHUNK: Final = 1024  # candidates at once
+_TWO: Final = 2  # classes, where a pair says nothing new
+_MOST_PAIRED: Final = 6  # classes of which all pairs are searched
 
 
 class TokenScan(ContrastSearch):
@@ -42,16 +46,25 @@ class TokenScan(ContrastSearch):
         del samples
         return classifier.usable.nonzero()[:, 0]
 
-    def search(
-        self, models: Models, probe: Probe, words: Tensor, seed: int
-    ) -> tuple[float, Tensor]:
+    def keys(self, y: Tensor, nclasses: int) -> list[Key]:
+        """Return every target, and every pair of classes where there are three to six.
+
+        With two classes all others are one class.
+        """
+        shown = [source for source in range(nclasses) if bool((y == source).any())]
+        pairs: list[Key] = [(s, t) for s in shown for t in range(nclasses) if s != t]
+        is_paired = _TWO < nclasses <= _MOST_PAIRED
+        return super().keys(y, nclasses) + (pairs if is_paired else [])
+
+    def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Try all words on few texts, and the best on all texts and on the twins."""
+        own, probe = contrast.models.own, contrast.probe
         if len(words) > _EXHAUSTIVE:
-            words = shortlist(models.own, probe, words, _SHORTLIST, seed)
+            words = shortlist(own, probe, words, _SHORTLIST, seed)
         few = probe.take(_FEW)
-        parts = [shares(models.own, few, part[:, None]).mean(1) for part in words.split(_CHUNK)]
+        parts = [effects(own, few, part[:, None]).mean(1) for part in words.split(_CHUNK)]
         best = torch.cat(parts).topk(math.ceil(_REFINED * len(words))).indices
-        return models.best(probe, words[best][:, None])
+        return contrast.best(words[best][:, None])
 
 
 def shortlist(
