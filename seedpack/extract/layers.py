@@ -29,7 +29,7 @@ from seedpack.crypto.digests import digest
 from seedpack.errors import CodecError, ExtractError
 from seedpack.extract.coding import Choice
 from seedpack.extract.scattering import is_lossless, scatter_values
-from seedpack.seed.parallel import for_each, thread_count
+from seedpack.seed.parallel import for_each, layer_thread_count, thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,7 +66,7 @@ def encode_layers(
             ``raw``, twice.
     """
     waiting: deque[_Work] = deque()
-    with ThreadPoolExecutor(thread_count()) as pool:
+    with ThreadPoolExecutor(layer_thread_count()) as pool:
         try:
             for tensor in tensors:
                 nbytes = len(tensor.data)

@@ -16,11 +16,21 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 MAX_THREADS: Final = 16  # memory of a verifier is bounded by one chunk per thread
+_WAITING: Final = 8  # threads per core where most of them wait for each other
 
 
 def thread_count() -> int:
     """Return how many threads may run at once here."""
     return min(len(os.sched_getaffinity(0)), MAX_THREADS)
+
+
+def layer_thread_count() -> int:
+    """Return how many threads may encode or decode layers here.
+
+    More than cores: the entropy coder lets one thread in at a time, which does the work of all
+    that wait, and of several small layers at little more than the cost of one.
+    """
+    return min(_WAITING * thread_count(), MAX_THREADS)
 
 
 def for_each(

@@ -22,7 +22,7 @@ from seedpack.codecs.tensors import tensor_digest
 from seedpack.container.rules import layer_nbytes
 from seedpack.dtypes import DTYPES, DType
 from seedpack.errors import CodecError, IntegrityError
-from seedpack.seed.parallel import thread_count
+from seedpack.seed.parallel import layer_thread_count, thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -82,7 +82,7 @@ def decode_layers(
     check_base(seed.manifest, (layer for layer, _ in todo), base)
     waiting: deque[tuple[Layer, Callable[[], np.ndarray]]] = deque()
     ahead = 0
-    with ThreadPoolExecutor(thread_count()) as pool:
+    with ThreadPoolExecutor(layer_thread_count()) as pool:
         try:
             while todo or waiting:
                 while todo and (not waiting or ahead < _AHEAD_NBYTES):

@@ -122,7 +122,7 @@ def test_only_large_layers_are_spread_over_threads(opened, monkeypatch):
         real(self, index, stored)
 
     monkeypatch.setattr(RawDecoder, "decode_chunk", decode_chunk)
-    monkeypatch.setattr(tensors, "thread_count", lambda: 2)
+    monkeypatch.setattr(tensors, "layer_thread_count", lambda: 2)
     _, seed = opened(layers=[layer_of("small", 8 * MIB), layer_of("large", 8 * MIB + 1)])
     list(decode_layers(seed))
     assert len(threads["small"]) == 1

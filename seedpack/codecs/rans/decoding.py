@@ -5,13 +5,13 @@ streams of equally many symbols --side by side, as if one with more lanes--> row
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from seedpack.codecs.rans.layouts import BLOCK_VALUES, LOWEST_STATE, STATE_NBYTES, WORD_NBYTES
 from seedpack.codecs.rans.tables import PRECISION_BITS, TOTAL
-from seedpack.codecs.rans.turns import ROWS
+from seedpack.codecs.rans.turns import TURNS, Job
 from seedpack.codecs.rans.words import join_words
 from seedpack.errors import CodecError
 
@@ -64,23 +64,67 @@ def decode_streams(
         At most 2048 rows, and time linear in v; memory: 50 bytes per lane, 400 KiB of slots and
         values or one row of them, that of all words.
     """
-    lanes = layout.lanes(streams[0].out.size)
-    states = np.concatenate([_read_states(stream, lanes) for stream in streams])
-    words = join_words([_read_words(stream.stored, lanes) for stream in streams], lanes)
-    rows = _Rows(streams, layout, states, meanings)
-    with ROWS:
-        for slots in rows.take(0, rows.body):
-            decoder.decode_rows(states, slots, words)
-        states -= LOWEST_STATE
-        for slots in rows.take(rows.body, rows.all):
-            decoder.decode_tail(states, slots)
-    used = [lanes * STATE_NBYTES + WORD_NBYTES * taken for taken in words.taken()]
-    for stream, nbytes, own in zip(streams, used, states.reshape(-1, lanes), strict=True):
+    job = _Decoding(streams, decoder, layout, meanings)
+    TURNS.run(job)
+    used = [job.lanes * STATE_NBYTES + WORD_NBYTES * taken for taken in job.words.taken()]
+    for stream, nbytes, own in zip(streams, used, job.states.reshape(-1, job.lanes), strict=True):
         if nbytes > len(stream.stored):
             raise CodecError("stream ends too early", rule="COD-RANS-4", where=stream.where)
         if own.any():
             raise CodecError("a lane does not end at 0", rule="COD-RANS-5", where=stream.where)
     return used
+
+
+class _Decoding(Job):
+    """The streams of one call; those of others with as many lanes and rows go with them."""
+
+    def __init__(
+        self, streams: Sequence[Stream], decoder: RowDecoder, layout: Layout, meanings: np.ndarray
+    ) -> None:
+        nvalues = streams[0].out.size
+        self.lanes = lanes = layout.lanes(nvalues)
+        kind = (nvalues, lanes, meanings.dtype.str) if isinstance(decoder, OneTable) else object()
+        super().__init__(kind, len(streams) * lanes)
+        self.streams, self.decoder, self.layout, self.meanings = streams, decoder, layout, meanings
+        self.states = np.concatenate([_read_states(stream, lanes) for stream in streams])
+        self.stored_words = [_read_words(stream.stored, lanes) for stream in streams]
+        self.words = join_words(self.stored_words, lanes)
+        self.whole_rows = layout.body_values(nvalues) // lanes  # of the body
+
+    def finish(self, start: int) -> None:
+        """Decode the rows from ``start`` on."""
+        rows = _Rows(self.streams, self.layout, self.states, self.meanings)
+        for slots in rows.take(start, rows.body):
+            self.decoder.decode_rows(self.states, slots, self.words)
+        self.states -= LOWEST_STATE
+        for slots in rows.take(rows.body, rows.all):
+            self.decoder.decode_tail(self.states, slots)
+
+    def work(self, jobs: Sequence[_Decoding]) -> None:
+        """See Job."""
+        start = 0
+        if len(jobs) > 1:
+            start = min(job.whole_rows for job in jobs)
+            _decode_together(jobs, start)
+        for job in jobs:
+            job.finish(start)
+
+
+def _decode_together(jobs: Sequence[_Decoding], nrows: int) -> None:
+    """Decode the first rows of all ``jobs``, which have their own tables."""
+    states = np.concatenate([job.states for job in jobs])
+    tables = [cast("OneTable", job.decoder).table for job in jobs]
+    decoder = _JoinedTables(tables, [job.nlanes for job in jobs])
+    words = join_words([own for job in jobs for own in job.stored_words], jobs[0].lanes)
+    meanings = np.concatenate([job.meanings for job in jobs])
+    rows = _Rows([s for job in jobs for s in job.streams], jobs[0].layout, states, meanings)
+    for slots in rows.take(0, nrows):
+        decoder.decode_rows(states, slots, words)
+    taken = words.taken()
+    for job in jobs:
+        job.states[...], states = np.split(states, [job.nlanes])
+        job.words.skip(taken[: len(job.streams)])
+        taken = taken[len(job.streams) :]
 
 
 def _read_states(stream: Stream, lanes: int) -> np.ndarray:
@@ -151,12 +195,14 @@ class _Rows:
             place[...] = values[:, number].reshape(-1)[: place.size]
 
 
-class OneTable:
-    """Rows whose symbols all have the frequencies of one table."""
+class _Tables:
+    """Rows whose lanes have each a table."""
 
-    def __init__(self, table: CodeTable) -> None:
-        """Take the table."""
-        self._table = table
+    def __init__(
+        self, frequencies: np.ndarray, offsets: np.ndarray, bases: np.ndarray | None
+    ) -> None:
+        self._frequencies, self._offsets = frequencies, offsets
+        self._bases = bases  # first slot of each lane's table; None: all have the first
 
     def decode_rows(self, states: np.ndarray, slots: np.ndarray, words: Words) -> None:
         """See RowDecoder."""
@@ -169,15 +215,35 @@ class OneTable:
     def _decode(
         self, states: np.ndarray, slots: np.ndarray, lift: Callable[[np.ndarray], None] | None
     ) -> None:
-        take_frequencies = self._table.slot_frequencies.take
-        take_offsets = self._table.slot_offsets.take
-        room = np.empty_like(states)
+        room, bases = np.empty_like(states), self._bases
         for row in slots:
             np.bitwise_and(states, SLOT_MASK, row)
+            if bases is not None:
+                np.add(row, bases, row)
             np.right_shift(states, PRECISION, states)
-            take_frequencies(row, None, room, "clip")
+            self._frequencies.take(row, None, room, "clip")
             np.multiply(states, room, states)
-            take_offsets(row, None, room, "clip")
+            self._offsets.take(row, None, room, "clip")
             np.add(states, room, states)
             if lift is not None:
                 lift(states)
+
+
+class OneTable(_Tables):
+    """Rows whose symbols all have the frequencies of one table."""
+
+    def __init__(self, table: CodeTable) -> None:
+        """Take the table."""
+        super().__init__(table.slot_frequencies, table.slot_offsets, None)
+        self.table = table
+
+
+class _JoinedTables(_Tables):
+    """Tables of so many lanes each, one after the other: slot i of table q is 4096 q + i."""
+
+    def __init__(self, tables: Sequence[CodeTable], nlanes: Sequence[int]) -> None:
+        super().__init__(
+            np.concatenate([table.slot_frequencies for table in tables]),
+            np.concatenate([table.slot_offsets for table in tables]),
+            (np.arange(len(tables)) * TOTAL).repeat(nlanes),
+        )

@@ -20,7 +20,7 @@ from seedpack.codecs.rans.layouts import (
     Layout,
 )
 from seedpack.codecs.rans.tables import PRECISION_BITS, TOTAL
-from seedpack.codecs.rans.turns import ROWS
+from seedpack.codecs.rans.turns import TURNS, Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,23 +56,77 @@ def encode_streams(
     Cost:
         Memory: 60 bytes per lane, 1.5 MiB or one row of it, four times the bytes returned.
     """
-    lanes = layout.lanes(streams[0].size)
-    body = layout.body_values(streams[0].size)
-    states = np.zeros(len(streams) * lanes)
+    job = _Encoding(streams, table, layout)
+    TURNS.run(job)
+    heads = job.states.astype("<u4").reshape(len(streams), job.lanes)
+    parts = zip(heads, job.first_words, job.emitted.words(), strict=True)
+    return [b"".join(part.tobytes() for part in own) for own in parts]
+
+
+class _Encoding(Job):
+    """The streams of one call; those of others with as many lanes and rows go with them."""
+
+    def __init__(self, streams: Sequence[np.ndarray], table: Frequencies, layout: Layout) -> None:
+        nvalues = streams[0].size
+        self.lanes = layout.lanes(nvalues)
+        super().__init__((nvalues, self.lanes), len(streams) * self.lanes)
+        self.streams, self.table = streams, table
+        self.body = layout.body_values(nvalues)
+        self.whole_rows = self.body // self.lanes
+        self.states = np.zeros(self.nlanes)
+        self.emitted = _Emitted(len(streams), self.lanes)
+        self.first_words = [np.zeros(0, "<u2")] * len(streams)  # of rows that others took along
+
+    def start(self, end: int) -> None:
+        """Push the tail, and of the body the rows from ``end`` on."""
+        tail = [each[self.body :] for each in self.streams]
+        for block in _pushes_backwards(tail, self.table, self.lanes):
+            for push in block:
+                _apply(push, self.states)
+        self.states += LOWEST_STATE
+        rest = [each[end * self.lanes : self.body] for each in self.streams]
+        _push_body(_pushes_backwards(rest, self.table, self.lanes), self.states, self.emitted)
+
+    def work(self, jobs: Sequence[_Encoding]) -> None:
+        """See Job."""
+        end = min(job.whole_rows for job in jobs) if len(jobs) > 1 else 0
+        for job in jobs:
+            job.start(end)
+        if end:
+            _encode_together(jobs, end)
+
+
+def _encode_together(jobs: Sequence[_Encoding], nrows: int) -> None:
+    """Push the first rows of all ``jobs``, which have their own tables."""
+    lanes = jobs[0].lanes
+    states = np.concatenate([job.states for job in jobs])
+    streams = [each[: nrows * lanes] for job in jobs for each in job.streams]
     emitted = _Emitted(len(streams), lanes)
-    with ROWS:
-        for block in _pushes_backwards([each[body:] for each in streams], table, lanes):
-            for push in block:
-                _apply(push, states)
-        states += LOWEST_STATE
-        for block in _pushes_backwards([each[:body] for each in streams], table, lanes):
-            for push in block:
-                emitted.add(*_give_away(push, states))
-                _apply(push, states)
-            emitted.close_block()
-    heads = states.astype("<u4").reshape(len(streams), lanes)
-    words = emitted.words()
-    return [head.tobytes() + own.tobytes() for head, own in zip(heads, words, strict=True)]
+    table = _Joined([(job.table, len(job.streams)) for job in jobs])
+    _push_body(_pushes_backwards(streams, table, lanes, table.firsts), states, emitted)
+    words = list(emitted.words())
+    for job in jobs:
+        job.states, states = np.split(states, [job.nlanes])
+        job.first_words, words = words[: len(job.streams)], words[len(job.streams) :]
+
+
+class _Joined:
+    """Tables one after the other: symbol s of a stream of table q is number firsts[q] + s."""
+
+    def __init__(self, parts: Sequence[tuple[Frequencies, int]]) -> None:
+        """Take tables, and how many streams each has."""
+        self.frequencies = np.concatenate([table.frequencies for table, _ in parts])
+        self.starts = np.concatenate([table.starts for table, _ in parts])
+        sizes = np.array([table.frequencies.size for table, _ in parts])
+        self.firsts = (np.cumsum(sizes) - sizes).repeat([nstreams for _, nstreams in parts])
+
+
+def _push_body(blocks: Iterator[Iterator[_Push]], states: np.ndarray, emitted: _Emitted) -> None:
+    for block in blocks:
+        for push in block:
+            emitted.add(*_give_away(push, states))
+            _apply(push, states)
+        emitted.close_block()
 
 
 def longest_tail(streams: Iterable[np.ndarray], table: Frequencies, lane_values: int) -> int:
@@ -107,9 +161,19 @@ class _Push(NamedTuple):
 
 
 def _pushes_backwards(
-    streams: Sequence[np.ndarray], table: Frequencies, lanes: int
+    streams: Sequence[np.ndarray],
+    table: Frequencies,
+    lanes: int,
+    firsts: np.ndarray | None = None,
 ) -> Iterator[Iterator[_Push]]:
-    """Yield pushes of rows by blocks, the last first; lanes that a short row lacks keep theirs."""
+    """Yield pushes of rows by blocks, the last first; lanes that a short row lacks keep theirs.
+
+    Args:
+        streams: Symbols (v,) of each.
+        table: All tables of all streams.
+        lanes: Of each.
+        firsts: (streams,), number of each one's symbol 0, and then no row is short; 0 for all.
+    """
     # One symbol more, which changes no state: for those lanes.
     frequencies = np.append(table.frequencies, TOTAL).astype(np.float64)
     starts = np.append(table.starts, 0).astype(np.float64)
@@ -120,6 +184,8 @@ def _pushes_backwards(
         block = np.empty((rows, len(streams), lanes), np.int64)
         for number, each in enumerate(streams):
             _fill(block[:, number], each[at : at + step], frequencies.size - 1)
+        if firsts is not None:
+            block += firsts[:, None]
         frequency = frequencies.take(block.reshape(rows, -1))
         arrays = frequency, starts.take(block.reshape(rows, -1)), _TOTAL - frequency
         yield map(_Push, *(array[::-1] for array in (*arrays, frequency * _FULL)))

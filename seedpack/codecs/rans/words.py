@@ -45,6 +45,10 @@ class Words(ABC):
         """Return a word (n,) for each of the lanes ``low`` (n,), which is then taken."""
 
     @abstractmethod
+    def skip(self, taken: Sequence[int]) -> None:
+        """Take so many words of each stream, unseen."""
+
+    @abstractmethod
     def taken(self) -> list[int]:
         """Return how many words of each stream are taken: more than it has where they ran out."""
 
@@ -62,6 +66,10 @@ class WordsOfOne(Words):
         if self._taken <= self._words.size:
             return self._words[start : self._taken]
         return self._words.take(np.arange(start, self._taken), mode="clip")
+
+    def skip(self, taken: Sequence[int]) -> None:
+        """See Words."""
+        self._taken += taken[0]
 
     def taken(self) -> list[int]:
         """See Words."""
@@ -92,6 +100,10 @@ class WordsOfMany(Words):
         np.subtract(self._nexts, before[:-1], self._nexts)
         words: np.ndarray = self._words.take(places, mode="clip")
         return words
+
+    def skip(self, taken: Sequence[int]) -> None:
+        """See Words."""
+        self._nexts += taken
 
     def taken(self) -> list[int]:
         """See Words."""
