@@ -19,6 +19,7 @@ from seedpack.codecs.numbers.form import (
     join_chunk,
     split_chunk,
 )
+from seedpack.codecs.raw import CODEC as RAW
 from seedpack.codecs.values import all_finite, allocate_values, check_finite, chunk_counts
 from seedpack.errors import CodecError
 
@@ -53,8 +54,8 @@ class NumbersCodec:
         self._bits = bits
         self._shared_by = shared_by
 
-    def encode(self, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> Encoded | None:  # noqa: ARG002 -- chunks have one size
-        """Return the nearest numbers by least squares; None where they would not be close."""
+    def encode(self, values: np.ndarray, dtype: DType, *, chunk_raw_nbytes: int) -> Encoded | None:
+        """Return the nearest numbers by least squares; None where they save nothing or are far."""
         if dtype.name not in _DTYPE_NAMES or not values.size or not all_finite(values, dtype):
             return None
         exact = to_float32(values, dtype)
@@ -67,7 +68,8 @@ class NumbersCodec:
         encoded = Encoded(self.id, {}, chunks)
         if encoded.stored_nbytes >= values.nbytes or not self._is_close(parts, chunks, dtype):
             return None
-        return encoded
+        lossless = RAW.encode(values, dtype, chunk_raw_nbytes=chunk_raw_nbytes)
+        return encoded if encoded.stored_nbytes < lossless.stored_nbytes else None
 
     def decoder(self, layer: Layer, dtype: DType) -> NumbersDecoder:
         """Check COD-HASH-1, COD-HASH-2 and CHK-3, and allocate the values."""
