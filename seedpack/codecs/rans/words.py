@@ -86,18 +86,16 @@ class WordsOfMany(Words):
         sizes = np.array([each.size for each in words])
         self._starts = np.cumsum(sizes) - sizes
         self._nexts = self._starts.copy()
-        self._bounds = np.arange(1, len(words)) * lanes
+        self._bounds = np.arange(len(words) + 1) * lanes
         self._numbers = np.arange(nlanes)
-        self._before = np.zeros(len(words) + 1, np.int64)  # low lanes before those of each
 
     def _next(self, low: np.ndarray) -> np.ndarray:
-        before = self._before
-        before[1:-1] = low.searchsorted(self._bounds)
-        before[-1] = low.size
-        places = np.subtract(self._nexts, before[:-1]).repeat(np.subtract(before[1:], before[:-1]))
+        before = low.searchsorted(self._bounds)  # (streams + 1,), low lanes before each stream's
+        firsts = before[:-1]
+        counts = np.subtract(before[1:], firsts)
+        places = np.subtract(self._nexts, firsts).repeat(counts)
         np.add(places, self._numbers[: low.size], places)
-        np.add(self._nexts, before[1:], self._nexts)
-        np.subtract(self._nexts, before[:-1], self._nexts)
+        np.add(self._nexts, counts, self._nexts)
         words: np.ndarray = self._words.take(places, mode="clip")
         return words
 
