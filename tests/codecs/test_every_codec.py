@@ -131,7 +131,7 @@ def _within_hash(x, y, dtype, _):
 
 
 def _exactly(x, y, *_):
-    assert np.array_equal(x, y)
+    assert np.array_equal(x, y, equal_nan=True)
 
 
 # By codec. A new codec has to stand here, or to say that it has none; the other laws hold at once.
