@@ -155,11 +155,11 @@ class _Rows:
         self._lanes = layout.lanes(self._nvalues)
         self._states = states
         self._meanings = meanings
-        self._most = max(BLOCK_VALUES // states.size, 1)  # rows taken together
-        # Kept from block to block: so large a piece of memory would be paged in anew each time.
-        self._values = np.empty(self._most * states.size, meanings.dtype)
         self.all = -(-self._nvalues // self._lanes)
         self.body = max(self.all - layout.tail_rows, 0)
+        self._most = min(max(BLOCK_VALUES // states.size, 1), self.all)  # rows taken together
+        # Kept from block to block: so large a piece of memory would be paged in anew each time.
+        self._values = np.empty(self._most * states.size, meanings.dtype)
 
     def take(self, start: int, end: int) -> Iterator[np.ndarray]:
         """Yield room for the slots (r, n) of rows ``start`` to ``end``; filled, they are kept."""
