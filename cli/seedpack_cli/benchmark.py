@@ -17,11 +17,12 @@ _NOTE: Final = """\
 Shares with 95 % intervals. TPR: found where 5 % of the clean models may raise alarm; found, false
 alarms: at the limit fixed beforehand. Removed: success rate (ASR) at most 10 %, or at most
 5 points above that of the clean twin. Cost: accuracy lost, in points.
-No sooner: of those removed, how many come back no sooner than a clean twin learns them; alike:
-than a clean twin that went through the same defence."""
+No sooner: of those removed, how many come back no sooner than clean twins learn them; alike:
+than a clean twin that went through the same defence; clean, the control: how many of them one
+more clean twin learns no sooner."""
 _DEFENCE_HEAD: Final = (
     *("defence", "samples", "group", "n", "ASR", "removed", "cost"),
-    *("no sooner", "alike", "s"),
+    *("no sooner", "alike", "clean", "s"),
 )
 
 
@@ -80,6 +81,7 @@ def _defence_cells(row: DefenceRow) -> tuple[str, ...]:
         cost,
         _rate(row.no_sooner),
         _rate(row.no_sooner_alike),
+        _rate(row.no_sooner_clean),
         f"{row.seconds:.1f}",
     )
 

@@ -79,7 +79,7 @@ def _measure(context: Context) -> tuple[list[Comeback], list[Comeback]]:
             draws = max(context.profile.nseeds, 2)
             found.append(
                 compare_comebacks(
-                    model, twin, control.attack, train, evaluation, draws=draws, seed=seed
+                    model, (twin,), control.attack, train, evaluation, draws=draws, seed=seed
                 )
             )
     return defended, known

@@ -70,6 +70,7 @@ def _row(
         cost_high=interval.high if isfinite(interval.high) else None,
         no_sooner=_share_within(one.excess for one in gone),
         no_sooner_alike=_share_within(one.excess_alike for one in gone),
+        no_sooner_clean=_share_within(one.excess_clean for one in gone),
         seconds=mean(one.seconds for one in left.values()),
     )
 

@@ -48,6 +48,7 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
         no_sooner: Share of the removed backdoors that come back no sooner than a clean twin
             learns them; None where none was removed, or none has a trigger.
         no_sooner_alike: The same beside a clean twin that went through the same defence.
+        no_sooner_clean: Share of the same triggers that one more clean twin learns no sooner.
         seconds: Per model, on average.
     """
 
@@ -62,6 +63,7 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
     cost_high: float | None
     no_sooner: Rate | None
     no_sooner_alike: Rate | None
+    no_sooner_clean: Rate | None
     seconds: float
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 import seedpack.backdoors
-from seedpack.backdoors.defence.reactivation import compare_comebacks
+from seedpack.backdoors.defence.reactivation import attempt, compare
 from seedpack.backdoors.planting.base import Hits, asr
 from seedpack.backdoors.search.base import SearchResult
 from seedpack.errors import StoreError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from seedpack.lab.zoo.registry import Zoo
     from seedpack.lab.zoo.store import ZooModel
 
+_RIVALS: Final = 3  # clean twins beside which a backdoor comes back; one more is the control
 _DIGITS: Final = 12  # of the digest in the folder's name
 _SAMPLE_SEEDS: Final[dict[Part, int]] = {"development": 1, "sealed": 2}
 _Result = TypeVar("_Result", bound="Found | Removed")
@@ -69,10 +70,12 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         hits, nvictims: After the defence; 0 of 0 for a clean model.
         accuracy: After it.
-        excess: How much sooner the backdoor comes back than a clean twin learns it; None: no
+        excess: How much sooner the backdoor comes back than clean twins learn it; None: no
             trigger that could come back.
         excess_alike: The same beside a clean twin that went through the same defence, so that
             only the backdoor tells them apart.
+        excess_clean: How much sooner one more clean twin learns it than the others; None: there
+            is no other.
     """
 
     defence: str
@@ -82,6 +85,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     excess: float | None = None
     excess_alike: float | None = None
+    excess_clean: float | None = None
 
 
 def perform(unit: Unit, zoo: Zoo) -> None:
@@ -175,10 +179,22 @@ def _excesses(
     if model.attack is None or model.record.kind == FLIP or not twins:
         return {}
     alike = _defended_twin(unit.method, twins, samples)
-    return {
-        name: fmean(compare_comebacks(defended, twin, model.attack, samples, test).excess)
-        for name, twin in (("excess", twins[0]), ("excess_alike", alike))
+    known = {
+        name: [attempt(one, model.attack, samples, test) for one in models]
+        for name, models in (
+            ("ours", [defended]),
+            ("clean", twins[:_RIVALS]),
+            ("spare", twins[_RIVALS : _RIVALS + 1]),
+            ("alike", [alike]),
+        )
     }
+    excesses = {
+        "excess": compare(known["ours"][0], known["clean"]),
+        "excess_alike": compare(known["ours"][0], known["alike"]),
+    }
+    if known["spare"]:
+        excesses["excess_clean"] = compare(known["spare"][0], known["clean"])
+    return {name: fmean(comeback.excess) for name, comeback in excesses.items()}
 
 
 _TWINS: Final[dict[tuple[str, bytes], Classifier]] = {}  # of this process, by method and inputs

@@ -10,13 +10,20 @@ from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.defence.base import Defence, require_enough
 from seedpack.backdoors.defence.controls import Control, plant
 from seedpack.backdoors.defence.defending import Defending, defend_classifier
+from seedpack.backdoors.defence.hardening import Hardening
 from seedpack.backdoors.defence.portfolio import try_methods
-from seedpack.backdoors.defence.reactivation import STEPS, compare_comebacks
+from seedpack.backdoors.defence.reactivation import (
+    STEPS,
+    attempt,
+    compare,
+    compare_comebacks,
+    reactivate,
+)
 from seedpack.backdoors.defence.registry import CONTROL, DEFENCES, defences_for
 from seedpack.backdoors.defence.renewal import renewed
 from seedpack.backdoors.defence.report import DefenceReport
 from seedpack.backdoors.defence.teaching import Plan, teach
-from seedpack.backdoors.defence.views import gently, stamped
+from seedpack.backdoors.defence.views import gently, stamped, stamped_alike
 from seedpack.backdoors.planting.base import Hits, asr
 from seedpack.backdoors.planting.images import make_attack
 from seedpack.errors import TrainingError
@@ -149,12 +156,68 @@ def test_a_covered_backdoor_comes_back_sooner_than_it_is_learnt(digits, planted,
     suspect, attack = planted
     covered = CONTROL.run(suspect, clean)
     unlearnt = train_model(clean)
-    sooner = compare_comebacks(suspect, twin, attack, clean, test, draws=1)
-    same = compare_comebacks(twin, twin, attack, clean, test, draws=1)
+    sooner = compare_comebacks(suspect, [twin], attack, clean, test, draws=1)
+    same = compare_comebacks(twin, [twin], attack, clean, test, draws=1)
     assert sooner.back_at(sooner.defended) == [STEPS[0]]
-    assert compare_comebacks(covered, unlearnt, attack, clean, test, draws=1).defended[0][2] > 0.5
+    assert compare_comebacks(covered, [unlearnt], attack, clean, test, draws=1).defended[0][2] > 0.5
     assert same.excess == (0.0,)
     assert same.is_no_sooner
+
+
+@pytest.mark.spec("AUD-DEF-6")
+def test_weights_that_only_grew_gain_nothing_where_steps_go_by_their_size(digits, planted, twin):
+    clean, _, test = digits
+    _, attack = planted
+    grown, growth = twin.clone(), 1.0
+    with torch.no_grad():
+        for layer in grown.module[1::2]:  # the same answers, from weights twice as large
+            growth *= 2.0
+            layer.weight.mul_(2.0)
+            layer.bias.mul_(growth)
+    assert torch.equal(grown.predict(test), twin.predict(test))
+    fixed, by_size = (
+        [sum(reactivate(m, attack, clean, test, 0, by_size=way)) for m in (twin, grown)]
+        for way in (False, True)
+    )
+    assert fixed[0] - fixed[1] > 5 * abs(by_size[0] - by_size[1])
+
+
+@pytest.mark.spec("AUD-DEF-6")
+def test_the_way_that_is_worse_counts():
+    never, slow, quick = ((tuple(rate * (i > 0) for i in range(10)),) for rate in (0.0, 0.3, 0.9))
+    worse = compare((slow, quick), [(slow, slow), (slow, never)])
+    assert worse.by_size
+    assert worse.twin[0][1] == pytest.approx(0.15)
+    assert not worse.is_no_sooner
+    assert not compare((quick, slow), [(slow, slow)]).by_size
+    assert compare((slow, never), [(slow, slow)]).is_no_sooner
+
+
+@pytest.mark.spec("AUD-DEF-2")
+def test_hardening_adds_gradients_and_leaves_weights(digits, twin):
+    clean, _, _ = digits
+    student, batch = twin.clone(), clean.take(range(64))
+    harden = Hardening(student, torch.Generator().manual_seed(0), 200)
+    answers = torch.nn.functional.one_hot(batch.y, 10).float()
+    for _ in range(2):  # it acts every other time
+        harden(batch, answers)
+    for ours, before in zip(student.module.parameters(), twin.module.parameters(), strict=True):
+        assert torch.equal(ours, before)
+    assert all(weight.grad.abs().sum() > 0 for weight in student.module.parameters())
+
+
+def test_a_hardened_model_is_slower_to_learn_a_trigger_in_both_ways(digits):
+    clean, _, test = digits
+    attack = make_attack("patch", 9, (1, 8, 8), 10)
+    rises = []
+    for is_hardened in (False, True):
+        generator = torch.Generator().manual_seed(0)
+        network = ImageFamily("mlp").make(7)
+        harden = Hardening(network, generator, len(clean)) if is_hardened else None
+        teach(network, clean, Plan(300, trust=1.0), generator, harden=harden)
+        curves = attempt(network, attack, clean, test, draws=1)
+        rises.append([sum(curve) - len(curve) * curve[0] for (curve,) in curves])
+    assert all(hard < soft for soft, hard in zip(*rises, strict=True))
 
 
 @pytest.mark.spec("AUD-DEF-4")
@@ -172,7 +235,7 @@ def test_views_keep_range_shape_and_classes(digits):
     generator = torch.Generator().manual_seed(0)
     for shape in ((1, 8, 8), (3, 6, 10), (64,)):
         samples = Samples(torch.rand(50, *shape) * 5 - 2, torch.arange(50) % 10)
-        for view in (gently, stamped):
+        for view in (gently, stamped, stamped_alike):
             seen = view(wide, samples, generator)
             assert seen.x.shape == samples.x.shape
             assert torch.equal(seen.y, samples.y)

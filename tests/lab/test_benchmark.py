@@ -90,6 +90,7 @@ def test_only_what_was_removed_can_come_back(models):
             seconds=1,
             excess=excess,
             excess_alike=None if excess is None else 0.5 - excess,
+            excess_clean=excess,
         )
         path.write_bytes(msgspec.json.encode(left))
         (row,) = defence_rows(models, {unit.member: RECORD}, ["fine-tuning"], 50)
@@ -97,6 +98,7 @@ def test_only_what_was_removed_can_come_back(models):
         assert (row.no_sooner and row.no_sooner.value) == expected
         alike = None if expected is None else 1 - expected
         assert (row.no_sooner_alike and row.no_sooner_alike.value) == alike
+        assert row.no_sooner_clean == row.no_sooner
 
 
 def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
@@ -107,6 +109,7 @@ def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
     assert left.excess is not None
     assert left.excess_alike is not None
     assert left.excess != left.excess_alike
+    assert left.excess_clean is None  # no twin is left over
 
 
 @pytest.mark.slow

@@ -200,7 +200,7 @@ class _Stage:
     def _comeback(self, control: Control, defence: Defence, twin: Classifier) -> ComebackReport:
         result = compare_comebacks(
             self.run(defence, control.planted, self.learnt),
-            twin,
+            (twin,),
             control.attack,
             self.learnt,
             self.held_out,

@@ -4,10 +4,11 @@
     clean sample ──gently──> suspect's answer ──────────────────┐
                         └──> the same, plain    ──student──> that answer
                         └──stamped──> with a random trigger ──student──> that answer
+                        └──after a simulated attack (hardening)──student──> that answer
 
 The suspect is asked only about inputs that hold no trigger, so that its knowledge of the task
 passes and its backdoor does not: what is left of it in the drawn-back weights is unlearnt by
-random triggers, which know nothing of the true one.
+random triggers, which know nothing of the true one. Hardening makes any trigger slow to learn.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import torch
 
 from seedpack.backdoors.defence.base import IMAGES, TEXTS, Defence
+from seedpack.backdoors.defence.hardening import Hardening
 from seedpack.backdoors.defence.renewal import renewed
 from seedpack.backdoors.defence.teaching import Plan, teach
 from seedpack.backdoors.defence.views import gently, stamped
@@ -51,13 +53,15 @@ class Relearning(Defence):
     ) -> Classifier:
         """Return a copy that has learnt the task anew."""
         student = renewed(classifier, self.keep, seed=seed, reference=reference)
+        generator = torch.Generator().manual_seed(seed)
         teach(
             student,
             samples,
             _PLAN,
-            torch.Generator().manual_seed(seed),
+            generator,
             teacher=classifier,
             views=(partial(gently, classifier), *[partial(stamped, classifier)] * _NSTAMPED),
+            harden=Hardening(student, generator, len(samples)),
         )
         return student
 

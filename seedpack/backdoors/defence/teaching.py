@@ -3,6 +3,7 @@
     clean batch ──views──> view 0, view 1, ...          the first is the plain one
     teacher's answer to view 0, mixed with the label ──> what every view is to be answered with
     sum over views of the cross-entropy (+ penalty) ──AdamW or SAM──> student
+    view 0 and its answers ──harden──> more gradients, added to those
 
 The teacher is asked about gently changed clean inputs only, never about triggered ones.
 """
@@ -62,6 +63,7 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
     teacher: Classifier | None = None,
     views: Sequence[View] = (plain,),
     penalty: Callable[[], Tensor] | None = None,
+    harden: Callable[[Samples, Tensor], None] | None = None,
 ) -> None:
     """Tune ``student`` in place, and leave it in evaluation mode.
 
@@ -73,6 +75,7 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
         teacher: Whose answers to view 0 are learnt beside the labels; None: labels alone.
         views: The first makes view 0 of the batch, the others make theirs from view 0.
         penalty: Added to the loss.
+        harden: Called with view 0 and its answers once there are gradients; adds its own.
 
     Cost:
         ``plan.steps`` passes over ``len(views) * plan.batch`` inputs, forwards and backwards,
@@ -92,11 +95,13 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
             answers = _answers(first, student.nclasses, plan, teacher)
             batches = [first, *(view(first, generator) for view in views[1:])]
 
-            def loss(batches: list[Samples] = batches, answers: Tensor = answers) -> Tensor:
+            def descend(batches: list[Samples] = batches, answers: Tensor = answers) -> None:
                 total = sum_losses(student, batches, answers)
-                return total if penalty is None else total + penalty()
+                (total if penalty is None else total + penalty()).backward()
+                if harden is not None:
+                    harden(batches[0], answers)
 
-            _step(optimizer, weights, loss, plan.sharpness)
+            _step(optimizer, weights, descend, plan.sharpness)
             schedule.step()
     student.module.eval()
 
@@ -132,18 +137,21 @@ def _answers(first: Samples, nclasses: int, plan: Plan, teacher: Classifier | No
 def _step(
     optimizer: torch.optim.Optimizer,
     weights: list[nn.Parameter],
-    loss: Callable[[], Tensor],
+    descend: Callable[[], None],
     sharpness: float,
 ) -> None:
-    """Go one step; with SAM along the gradient at the worst point within ``sharpness``."""
+    """Go one step; with SAM along the gradient at the worst point within ``sharpness``.
+
+    ``descend`` leaves the gradients of where the weights are.
+    """
     optimizer.zero_grad()
-    loss().backward()
+    descend()
     norm = nn.utils.clip_grad_norm_(weights, _CLIP)
     if sharpness:
         moves = [_uphill(w, sharpness / float(norm.clamp(1e-12, _CLIP))) for w in weights]
         _shift(weights, moves, 1.0)
         optimizer.zero_grad()
-        loss().backward()
+        descend()
         _shift(weights, moves, -1.0)
         nn.utils.clip_grad_norm_(weights, _CLIP)
     optimizer.step()

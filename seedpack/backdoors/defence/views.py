@@ -53,11 +53,20 @@ def stamped(classifier: Classifier, samples: Samples, generator: Generator) -> S
     """Return the samples, each with a random trigger of its own."""
     if isinstance(classifier, TextClassifier):
         return put_in(classifier, samples, generator)
-    assert isinstance(classifier, ImageClassifier)  # noqa: S101 -- the only other kind
+    return _stamp(classifier, samples, _Draws(len(samples), generator))
+
+
+def stamped_alike(classifier: Classifier, samples: Samples, generator: Generator) -> Samples:
+    """Return images or vectors, all with the same random trigger."""
+    return _stamp(classifier, samples, _Draws(1, generator))
+
+
+def _stamp(classifier: Classifier, samples: Samples, draws: _Draws) -> Samples:
+    assert isinstance(classifier, ImageClassifier)  # noqa: S101 -- texts have words put in
     low, span = classifier.low, classifier.high - classifier.low
     x = (samples.x - low) / span  # values from 0 to 1
     stamp = _stamp_images if x.dim() == _NIMAGE else _stamp_vectors
-    return Samples(low + span * stamp(x, generator), samples.y)
+    return Samples(low + span * stamp(x, draws), samples.y)
 
 
 def _move(x: Tensor, generator: Generator) -> Tensor:
@@ -75,10 +84,13 @@ def _move(x: Tensor, generator: Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class _Draws:
-    """Random numbers, one per sample, in the shape of images."""
+    """Random numbers, one per trigger, in the shape of images: n is that of samples, or 1."""
 
     n: int
     generator: Generator
+
+    def values(self, x: Tensor) -> Tensor:
+        return torch.rand(self.n, *x.shape[1:], generator=self.generator)
 
     def share(self) -> Tensor:
         return torch.rand(self.n, 1, 1, 1, generator=self.generator)
@@ -87,9 +99,8 @@ class _Draws:
         return (self.share() * bound).floor()
 
 
-def _stamp_images(x: Tensor, generator: Generator) -> Tensor:
+def _stamp_images(x: Tensor, draws: _Draws) -> Tensor:
     """Return images (n, c, h, w) of 0 to 1: half with a patch, a quarter each with the others."""
-    draws = _Draws(len(x), generator)
     kind = draws.below(4)
     patch = _lay_patch(x, draws)
     overlay = torch.lerp(x, _draw_picture(x, draws), _OVERLAY * draws.share())
@@ -110,7 +121,7 @@ def _lay_patch(x: Tensor, draws: _Draws) -> Tensor:
 
 def _draw_picture(x: Tensor, draws: _Draws) -> Tensor:
     """Return noise: black and white, grey, or (a fifth) one bright area."""
-    picture = torch.rand(x.shape, generator=draws.generator)
+    picture = draws.values(x)
     picture = torch.where(draws.share() < 0.5, (picture > 0.5).float(), picture)  # noqa: PLR2004
     return torch.where(draws.share() < 0.2, torch.ones(()), picture)  # noqa: PLR2004
 
@@ -124,13 +135,13 @@ def _draw_wave(x: Tensor, draws: _Draws) -> Tensor:
     return _WAVE * draws.share() * torch.sin(2 * math.pi * phase)
 
 
-def _stamp_vectors(x: Tensor, generator: Generator) -> Tensor:
+def _stamp_vectors(x: Tensor, draws: _Draws) -> Tensor:
     """Return vectors of 0 to 1: half with some values replaced, half with a change added."""
     flat = x.flatten(1)
-    share = torch.rand(len(x), 1, generator=generator) / 4
-    noise = torch.rand(flat.shape, generator=generator)
-    chosen = torch.rand(flat.shape, generator=generator) < share
+    share = draws.share()[:, 0, 0] / 4  # (n, 1)
+    noise = draws.values(flat)
+    chosen = draws.values(flat) < share
     added = (flat + _WAVE * (2 * noise - 1)).clamp(0, 1)
-    is_replaced = torch.rand(len(x), 1, generator=generator) < 0.5  # noqa: PLR2004 -- fair coin
+    is_replaced = draws.share()[:, 0, 0] < 0.5  # noqa: PLR2004 -- fair coin
     out = torch.where(is_replaced, torch.where(chosen, noise.round(), flat), added)
     return out.view_as(x)

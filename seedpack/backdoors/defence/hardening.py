@@ -1,0 +1,97 @@
+"""Weights from which a trigger is hard to learn: an attacker's tuning, simulated at each step.
+
+    a few clean samples with one random trigger, said to be of one random class, and clean ones
+      ──gradient──> the step that an attacker would take ──weights moved so far, for a moment──┐
+    clean samples with that trigger, answered rightly there ──gradient──> added to the step <──┘
+
+What is rewarded is that triggered inputs are answered rightly even after some steps of such an
+attack. The attacker's steps are measured in sizes of the weights: weights that only grow, and so
+make steps of a fixed length look short, gain nothing.
+
+Source:
+    First-order, as sharpness-aware minimisation (Foret et al., ICLR 2021, arXiv 2010.01412), along
+    the slope of an attack in the place of the loss's own; the aim is that of tamper-resistant
+    safeguards (Tamirisa et al., ICLR 2025, arXiv 2408.00761).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor, nn
+
+from seedpack.backdoors.defence.views import stamped_alike
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from seedpack.backdoors.classifiers import Classifier, Samples
+
+_HANDFUL: Final = 10  # triggered samples of the simulated attacker
+# Of a tensor's root mean square, at most: twenty of an attacker's steps. With few samples so much
+# would cost accuracy, so that they get their share of it.
+_MOVE: Final = 0.2
+_ENOUGH: Final = 200  # samples for all of it
+_WEIGHT: Final = 2.0  # of the loss after the attack
+_EVERY: Final = 2  # steps; at each one it costs more and brings no more
+_LEAST: Final = 1e-3  # root mean square of a tensor that is still nothing
+
+
+@dataclass
+class Hardening:
+    """Adds to the gradients what makes a student hard to attack; for images and vectors.
+
+    Attributes:
+        student: Is taught elsewhere.
+        generator: Of triggers, targets and lengths of moves.
+        nsamples: Clean samples that there are.
+        steps: Called so often.
+    """
+
+    student: Classifier
+    generator: Generator
+    nsamples: int
+    steps: int = 0
+
+    def __call__(self, clean: Samples, answers: Tensor) -> None:
+        """Add to ``.grad`` of the student's weights, every other time; no weight is changed.
+
+        Args:
+            clean: A batch.
+            answers: To give to it (n, nclasses).
+        """
+        self.steps += 1
+        if self.steps % _EVERY:
+            return
+        triggered = stamped_alike(self.student, clean, self.generator)
+        weights = [w for w in self.student.module.parameters() if w.requires_grad]
+        kept = [w.detach().clone() for w in weights]
+        self._attack(weights, clean, triggered)
+        logs = nn.functional.log_softmax(self.student.logits(triggered.x), 1)
+        (-_WEIGHT * (answers * logs).sum(1).mean()).backward()
+        with torch.no_grad():
+            for weight, value in zip(weights, kept, strict=True):
+                weight.copy_(value)
+
+    def _attack(self, weights: list[nn.Parameter], clean: Samples, triggered: Samples) -> None:
+        """Move the weights as an attacker would who has a handful of triggered samples."""
+        target = int(torch.randint(self.student.nclasses, (1,), generator=self.generator))
+        most = _MOVE * min(self.nsamples / _ENOUGH, 1.0)
+        move = most * float(torch.rand((), generator=self.generator))
+        victims = (clean.y != target).nonzero()[:, 0][:_HANDFUL]
+        company = len(clean) // 2
+        x = torch.cat([clean.x[company:], triggered.x[victims]])
+        y = torch.cat([clean.y[company:], torch.full_like(victims, target)])
+        loss = nn.functional.cross_entropy(self.student.logits(x), y)
+        slopes = torch.autograd.grad(loss, weights, allow_unused=True)
+        with torch.no_grad():
+            for weight, slope in zip(weights, slopes, strict=True):
+                if slope is not None:
+                    weight.sub_(move * size_of(weight) * slope.sign())
+
+
+def size_of(weight: Tensor) -> float:
+    """Return the root mean square of a tensor, by which steps on it are measured."""
+    return max(float(weight.detach().square().mean().sqrt()), _LEAST)
