@@ -142,7 +142,7 @@ def attempt(
 
 
 def compare(defended: Attempts, twins: Sequence[Attempts]) -> Comeback:
-    """Return the comparison in the way that is worse for the defended model."""
+    """Return the comparison in the way that is worse for the defended model (AUD-DEF-6)."""
     comebacks = []
     for way, by_size in enumerate(_WAYS):
         theirs = zip(*(attempts[way] for attempts in twins), strict=True)  # twins of each draw
