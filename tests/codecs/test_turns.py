@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -186,3 +188,15 @@ def test_nobody_waits_for_a_thread_that_was_interrupted():
         first.result()
     turns.run(last)
     assert (interrupted.company, last.company) == ([], [1])
+
+
+def test_a_job_that_is_done_is_forgotten_at_once():
+    job = Counted()
+    watched = weakref.ref(job)
+    gc.disable()  # a tensor must not wait for the search for cycles
+    try:
+        Turns().run(job)
+        del job
+        assert watched() is None
+    finally:
+        gc.enable()

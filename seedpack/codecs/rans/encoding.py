@@ -226,8 +226,8 @@ class _Emitted:
     def __init__(self, nstreams: int, lanes: int) -> None:
         self._bounds = np.arange(nstreams + 1) * lanes
         self._rows: list[np.ndarray] = []  # of the block in work
-        self._blocks: list[np.ndarray] = []
-        self._cuts: list[np.ndarray] = []  # in each row, between words of different streams
+        self._cuts: list[np.ndarray] = []  # in each of them, between words of different streams
+        self._blocks: list[list[np.ndarray]] = []  # words of each stream
 
     def add(self, full: np.ndarray, leaving: np.ndarray) -> None:
         """Take the low 16 bits of ``leaving`` (n,), states of the lanes ``full`` (n,)."""
@@ -235,17 +235,27 @@ class _Emitted:
         self._cuts.append(full.searchsorted(self._bounds))
 
     def close_block(self) -> None:
-        """Keep no more than two bytes of each word."""
+        """Keep no more than two bytes of each word, apart by streams.
+
+        Block by block, for places take twelve times what their words do.
+        """
         states = np.concatenate(self._rows[::-1])
-        self._blocks.append(states.astype(np.int64).astype("<u2"))  # modulo 2^16
+        words = states.astype(np.int64).astype("<u2")  # modulo 2^16
+        counts = np.diff(np.array(self._cuts[::-1]))  # (rows, streams)
         self._rows.clear()
+        self._cuts.clear()
+        if counts.shape[1] == 1:
+            self._blocks.append([words])
+            return
+        starts = (np.cumsum(counts).reshape(counts.shape) - counts).T.ravel()
+        by_stream = counts.T.ravel()
+        before = np.cumsum(by_stream) - by_stream
+        places = np.arange(words.size) + (starts - before).repeat(by_stream)
+        ends = counts.sum(0).cumsum()
+        self._blocks.append(np.split(words.take(places), ends[:-1]))
 
     def words(self) -> Iterator[np.ndarray]:
         """Yield the words of each stream, from the first row's on."""
-        words = np.concatenate([*self._blocks[::-1], np.zeros(0, "<u2")])
-        cuts = np.array(self._cuts[::-1], np.int64).reshape(-1, self._bounds.size)
-        counts = np.diff(cuts)  # (rows, streams)
-        starts = np.cumsum(counts).reshape(counts.shape) - counts
-        for count, start in zip(counts.T, starts.T, strict=True):
-            before = np.cumsum(count) - count
-            yield words.take(np.arange(count.sum()) + (start - before).repeat(count))
+        for number in range(self._bounds.size - 1):
+            parts = [block[number] for block in reversed(self._blocks)]
+            yield np.concatenate([*parts, np.zeros(0, "<u2")])

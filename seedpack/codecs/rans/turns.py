@@ -61,6 +61,7 @@ class Turns:
             raise
         if job.batch:
             self._work_on(job.batch)
+            job.batch = []  # holds the job itself, which would hold a tensor until it is found
         if job.failure is not None:
             raise job.failure
 
