@@ -10,7 +10,7 @@ will get, and a lossless layer must be the tensor itself.
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -29,10 +29,11 @@ from seedpack.crypto.digests import digest
 from seedpack.errors import CodecError, ExtractError
 from seedpack.extract.coding import Choice
 from seedpack.extract.scattering import is_lossless, scatter_values
-from seedpack.seed.parallel import for_each, layer_thread_count, thread_count
+from seedpack.seed.parallel import for_each, layer_pool, layer_thread_count, thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from seedpack.codecs.base import BaseTensors, Encoded
     from seedpack.dtypes import DType
@@ -66,17 +67,14 @@ def encode_layers(
             ``raw``, twice.
     """
     waiting: deque[_Work] = deque()
-    with ThreadPoolExecutor(layer_thread_count()) as pool:
-        try:
-            for tensor in tensors:
-                nbytes = len(tensor.data)
-                yield from _finish(waiting, _AHEAD_NBYTES - nbytes)
-                future = pool.submit(_encode_held, [tensor], coding, storage)
-                waiting.append(_Work(future, nbytes))
-                del tensor  # so that the one who encodes it can let go of its bytes
-            yield from _finish(waiting, -1)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with layer_pool(layer_thread_count()) as pool:
+        for tensor in tensors:
+            nbytes = len(tensor.data)
+            yield from _finish(waiting, _AHEAD_NBYTES - nbytes)
+            future = pool.submit(_encode_held, [tensor], coding, storage)
+            waiting.append(_Work(future, nbytes))
+            del tensor  # so that the one who encodes it can let go of its bytes
+        yield from _finish(waiting, -1)
 
 
 class _Work(NamedTuple):

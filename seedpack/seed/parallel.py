@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
 Item = TypeVar("Item")
 
@@ -31,6 +33,26 @@ def layer_thread_count() -> int:
     that wait, and of several small layers at little more than the cost of one.
     """
     return min(_WAITING * thread_count(), MAX_THREADS)
+
+
+@contextmanager
+def layer_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Hold threads for layers; what they have not begun when it ends is left out.
+
+    A generator that nobody exhausts ends where the garbage collector meets it: perhaps in one of
+    its own threads, or in one that they wait for. Then nobody waits for them here either.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- `verify` needs none
+
+    pool = ThreadPoolExecutor(threads)
+    is_abandoned = False
+    try:
+        yield pool
+    except GeneratorExit:
+        is_abandoned = True
+        raise
+    finally:
+        pool.shutdown(wait=not is_abandoned, cancel_futures=True)
 
 
 def for_each(

@@ -10,7 +10,6 @@ are decoded whole, one per thread. Layers come out in manifest order.
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack import limits
@@ -22,10 +21,11 @@ from seedpack.codecs.tensors import tensor_digest
 from seedpack.container.rules import layer_nbytes
 from seedpack.dtypes import DTYPES, DType
 from seedpack.errors import CodecError, IntegrityError
-from seedpack.seed.parallel import layer_thread_count, thread_count
+from seedpack.seed.parallel import layer_pool, layer_thread_count, thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
@@ -82,18 +82,15 @@ def decode_layers(
     check_base(seed.manifest, (layer for layer, _ in todo), base)
     waiting: deque[tuple[Layer, Callable[[], np.ndarray]]] = deque()
     ahead = 0
-    with ThreadPoolExecutor(layer_thread_count()) as pool:
-        try:
-            while todo or waiting:
-                while todo and (not waiting or ahead < _AHEAD_NBYTES):
-                    layer, chunks = todo.popleft()
-                    waiting.append((layer, _start_layer(seed, layer, chunks, base, pool)))
-                    ahead += layer_nbytes(layer)
-                layer, finish = waiting.popleft()
-                ahead -= layer_nbytes(layer)
-                yield Tensor(layer.name, DTYPES[layer.dtype], finish())
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with layer_pool(layer_thread_count()) as pool:
+        while todo or waiting:
+            while todo and (not waiting or ahead < _AHEAD_NBYTES):
+                layer, chunks = todo.popleft()
+                waiting.append((layer, _start_layer(seed, layer, chunks, base, pool)))
+                ahead += layer_nbytes(layer)
+            layer, finish = waiting.popleft()
+            ahead -= layer_nbytes(layer)
+            yield Tensor(layer.name, DTYPES[layer.dtype], finish())
 
 
 def check_base(manifest: Manifest, layers: Iterable[Layer], base: BaseTensors | None) -> None:
@@ -151,11 +148,8 @@ def decode_alone(
     Raises:
         As ``decode_layers``.
     """
-    with ThreadPoolExecutor(thread_count()) as pool:
-        try:
-            array = _start_layer(seed, layer, chunks, base, pool)()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with layer_pool(thread_count()) as pool:
+        array = _start_layer(seed, layer, chunks, base, pool)()
     return Tensor(layer.name, DTYPES[layer.dtype], array)
 
 

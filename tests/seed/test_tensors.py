@@ -154,21 +154,48 @@ def test_a_bounded_amount_is_decoded_ahead_of_the_consumer(opened, monkeypatch, 
 
 
 def test_a_consumer_may_stop_early(opened, monkeypatch):
-    cancelled = []
+    begun = []
+    real = tensors._decode_batch
 
-    class Pool(tensors.ThreadPoolExecutor):
-        def shutdown(self, wait=True, *, cancel_futures=False):
-            cancelled.append(cancel_futures)
-            super().shutdown(wait, cancel_futures=cancel_futures)
+    def decode_batch(*work):
+        begun.append(work)
+        real(*work)
 
-    monkeypatch.setattr(tensors, "ThreadPoolExecutor", Pool)
-    _, seed = opened(layers=[layer_of(f"l{i}", 9 * MIB) for i in range(3)], attachments=[])
-    before = threading.active_count()
+    monkeypatch.setattr(tensors, "layer_thread_count", lambda: 1)
+    monkeypatch.setattr(tensors, "_decode_batch", decode_batch)
+    _, seed = opened(layers=[layer_of(f"l{i}", 30 * MIB) for i in range(4)], attachments=[])
+    before = set(threading.enumerate())
     decoded = decode_layers(seed)
     assert next(decoded).name == "l0"
+    threads = set(threading.enumerate()) - before
     decoded.close()
-    assert threading.active_count() == before
-    assert cancelled[0] is True  # what has not begun is not waited for
+    for thread in threads:
+        thread.join()
+    assert threads
+    assert len(begun) < 120  # what has not begun is left out
+
+
+def test_an_abandoned_iterator_may_be_collected_by_one_of_its_own_threads(opened, monkeypatch):
+    holder = [None]  # the last reference, but for that of the collector
+    collected = threading.Event()
+    real = tensors._decode_batch
+
+    def decode_batch(seed, decoder, *work):
+        if decoders.setdefault("first", decoder) is not decoder:
+            assert is_abandoned.wait(60)
+            holder.clear()  # closes the iterator here, as a collection that begins here does
+            collected.set()
+        real(seed, decoder, *work)
+
+    decoders = {}
+    is_abandoned = threading.Event()
+    monkeypatch.setattr(tensors, "layer_thread_count", lambda: 1)
+    monkeypatch.setattr(tensors, "_decode_batch", decode_batch)
+    _, seed = opened(layers=[layer_of(f"l{i}", 30 * MIB) for i in range(4)], attachments=[])
+    holder[0] = decode_layers(seed)
+    next(holder[0])
+    is_abandoned.set()
+    assert collected.wait(60)
 
 
 # ---------------------------------------------------------------- refusals
