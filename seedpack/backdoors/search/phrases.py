@@ -14,7 +14,7 @@ Source:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import torch
 
@@ -27,14 +27,24 @@ if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Samples, TextClassifier
 
 _FREQUENT: Final = 100  # words to choose from
-_BEAM: Final = 8  # phrases kept from round to round
-_TRIED: Final = 16  # words tried in each place of each of them
-_KEPT: Final = 64  # candidates that the twins are asked about
-_ROUNDS: Final = 8
 _MIN_ROUNDS: Final = 2
 _SEARCHED: Final = 8  # texts that the beam looks at
 _FEW: Final = 4  # of them, that candidates are first tried on
 _GAIN: Final = 1.02  # times which a round has to improve
+
+
+class _Effort(NamedTuple):
+    """How widely the beam looks."""
+
+    beam: int  # phrases kept from round to round
+    tried: int  # words tried in each place of each of them
+    kept: int  # candidates that the twins are asked about
+    rounds: int
+
+
+_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8)
+_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=4)  # a sixth of the passes
+_MOST_FULL: Final = 2_000_000  # parameters, without the table of words, that are searched in full
 
 
 class PhraseSearch(ContrastSearch):
@@ -55,24 +65,34 @@ class PhraseSearch(ContrastSearch):
         """Improve several phrases at once, one word of each at a time."""
         few = Contrast(contrast.models, contrast.probe.take(_SEARCHED), words, seed)
         generator = torch.Generator().manual_seed(seed)
-        beam = words[torch.randint(len(words), (_BEAM, few.probe.count), generator=generator)]
+        effort = _effort_for(contrast.models.own)
+        shape = (effort.beam, few.probe.count)
+        beam = words[torch.randint(len(words), shape, generator=generator)]
         reached = -math.inf
-        for turn in range(_ROUNDS):
-            beam, best = _improved(few, beam, words)
+        for turn in range(effort.rounds):
+            beam, best = _improved(few, beam, words, effort)
             if not best > reached * _GAIN and turn >= _MIN_ROUNDS:
                 break
             reached = best
         return contrast.best(beam)
 
 
-def _improved(contrast: Contrast, beam: Tensor, words: Tensor) -> tuple[Tensor, float]:
+def _effort_for(classifier: TextClassifier) -> _Effort:
+    """Return what the model's size allows: a pass of a pretrained encoder takes milliseconds."""
+    sizes = sum(parameter.numel() for parameter in classifier.module.parameters())
+    return _FULL if sizes - classifier.table.numel() <= _MOST_FULL else _REDUCED
+
+
+def _improved(
+    contrast: Contrast, beam: Tensor, words: Tensor, effort: _Effort
+) -> tuple[Tensor, float]:
     """Return the best phrases one word away, and the largest contrast among them."""
     slope = _slopes_beside(contrast, beam)[..., words]  # (beam, count, words)
-    tried = words[slope.topk(min(_TRIED, len(words))).indices]
+    tried = words[slope.topk(min(effort.tried, len(words))).indices]
     candidates = torch.unique(_neighbours(beam, tried), dim=0)
     likely = effects(contrast.models.own, contrast.probe.take(_FEW), candidates).mean(1)
-    kept = candidates[likely.topk(min(_KEPT, len(candidates))).indices]
-    found = contrast.of(kept).topk(min(_BEAM, len(kept)))
+    kept = candidates[likely.topk(min(effort.kept, len(candidates))).indices]
+    found = contrast.of(kept).topk(min(effort.beam, len(kept)))
     return kept[found.indices], float(found.values[0])
 
 
