@@ -9,13 +9,13 @@ from safetensors.numpy import load_file, save_file
 from seedpack.assemble import assemble, open_base
 from seedpack.errors import AssemblyError, FormatError, IntegrityError, TrustError
 from seedpack.frameworks.bases import ModelBase
-from seedpack.seed.base import SeedBase, shared_files
+from seedpack.seed.base import SeedBase, share_files, shared_files
 from seedpack.seed.opening import open_seed
 from seedpack.seed.tensors import decode_layers
 from seedpack.seed.verify import verify_seed
 from seedpack.trust.storefile import load_trust_store
 from spec.vectors.builders.codec_delta import FILE, OTHER, TINY, base_digest
-from tests.builders import NOW, TensorData, make_key, make_seed, replace, trusting
+from tests.builders import NOW, FileData, TensorData, make_key, make_seed, replace, trusting
 from tests.refusals import refused_by
 from tests.vectors.readers import FOLDER
 
@@ -161,6 +161,59 @@ def test_a_state_dict_is_a_base(tmp_path):
     state, file = ModelBase(tmp_path / "m.pt"), ModelBase(tmp_path / "m.safetensors")
     assert state.digest("sha2-256") == file.digest("sha2-256")
     assert state.read("a").tobytes() == file.read("a").tobytes()
+
+
+FILES = {"vocab.txt": b"a\nb\n", "spiece.model": bytes(range(9)), "own.txt": b"of the base alone"}
+
+
+@pytest.fixture
+def sharing(delta):
+    """Return a delta's manifest that leaves two of a base's files to it, and such a base."""
+
+    def build(algorithm="blake3-256", **changes):
+        recipe = share_files(algorithm, FILES, ["vocab.txt", "spiece.model"])
+        manifest = replace(delta.manifest, recipe=recipe, digest_algorithm=algorithm)
+        content = {name: text for name, text in (FILES | changes).items() if text is not None}
+        return manifest, Files(content)
+
+    return build
+
+
+class Files:
+    """A base of which only files are asked."""
+
+    def __init__(self, content):
+        self._content = content
+
+    def files(self):
+        return self._content
+
+
+@pytest.mark.spec("BAS-7")
+@pytest.mark.parametrize("algorithm", ["blake3-256", "sha2-256"])
+def test_shared_files_are_those_that_were_named_when_all_are_as_signed(sharing, algorithm):
+    expected = {name: FILES[name] for name in ("vocab.txt", "spiece.model")}
+    assert shared_files(*sharing(algorithm, **{"own.txt": b"else"})) == (expected, [])
+
+
+@pytest.mark.spec("BAS-7")
+@pytest.mark.parametrize("content", [b"a\nB\n", b"", None])
+def test_one_file_that_is_not_as_signed_keeps_all_from_being_taken(sharing, content):
+    found, lacking = shared_files(*sharing(**{"vocab.txt": content}))
+    assert found == {}
+    assert lacking == ["spiece.model", "vocab.txt"]
+
+
+@pytest.mark.spec("BAS-7")
+def test_without_a_base_its_files_are_said_to_be_lacking(sharing, delta):
+    manifest, _ = sharing()
+    assert shared_files(manifest, None) == ({}, ["spiece.model", "vocab.txt"])
+    assert shared_files(delta.manifest, None) == ({}, [])
+
+
+def test_a_seed_hands_out_its_attachments_as_files(opened, tmp_path):
+    seed = opened(tmp_path / "base.seed", attachments=[FileData("README.md", b"# Base\n")])[1]
+    assert SeedBase(seed).files() == {"README.md": b"# Base\n"}
 
 
 @pytest.mark.spec("BAS-7", "ATT-1", "ATT-2", "ATT-4")
