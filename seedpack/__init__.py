@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seedpack.crypto.keys import Algorithm, PublicKey, generate_private_key
     from seedpack.errors import SeedError
     from seedpack.extract import extract as extract_seed
-    from seedpack.extract import extract_delta
+    from seedpack.extract import extract_delta, train_delta
     from seedpack.frameworks.lazy_models import load_model
     from seedpack.seed.lazy import LazyTensors
     from seedpack.seed.opening import Seed, open_seed, open_unverified
@@ -51,6 +51,7 @@ _HOMES: Final = {
     "repair_seed": "seedpack.seed.repair:repair_seed",
     "sign_seed": "seedpack.seed.signing:sign_seed",
     "split_seed": "seedpack.seed.partial:split_seed",
+    "train_delta": "seedpack.extract:train_delta",
     "tune_model": "seedpack.tune:tune_model",
     "verify_seed": "seedpack.seed.verify:verify_seed",
 }
@@ -76,6 +77,7 @@ __all__ = [
     "repair_seed",
     "sign_seed",
     "split_seed",
+    "train_delta",
     "tune_model",
     "verify_seed",
 ]

@@ -13,7 +13,8 @@ With a target size all of it is done in rounds, two or three, until the file has
     model   ──sensitivity─> harm      what an error would do; no data   ├─> a step for each matrix
     size of the last round ──targets──> level                           ┘
 
-With data and a factory the seed's numbers are trained (``extract_trained`` in ``trained``):
+With data and a factory the seed's numbers are trained (``extract_trained`` in ``trained``), with
+data and a base those of a delta (``train_delta`` in ``delta_training``):
 
     tensors ──budget──> few numbers ──training, beside its controls──> chunks of the codec
 
@@ -25,6 +26,7 @@ model's size; and nothing has the output's name before it is complete.
 from __future__ import annotations
 
 from seedpack.extract.coding import Choice, Coding
+from seedpack.extract.delta_training import train_delta
 from seedpack.extract.deltas import extract_delta
 from seedpack.extract.extraction import extract
 from seedpack.extract.publication import Publication
@@ -42,4 +44,5 @@ __all__ = [
     "extract_delta",
     "extract_trained_delta",
     "publish",
+    "train_delta",
 ]

@@ -7,7 +7,7 @@ BASE                       ├─ tensors that are the base's > same
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from seedpack.codecs.delta.encoding import encode_same
 from seedpack.container.manifest import Base
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from seedpack.codecs.delta.encoding import Origin
     from seedpack.extract.publication import PublicationOptions
     from seedpack.extract.report import ExtractReport
-    from seedpack.frameworks import NamedTensor
+    from seedpack.frameworks import ModelSource, NamedTensor
     from seedpack.seed.base import Base as BaseModel
+
+TRAINED: Final = "low-rank factors, quantised in the loop"  # of a recipe
 
 
 def extract_trained_delta(
@@ -54,20 +56,26 @@ def extract_trained_delta(
     """
     publication = Publication(name=name, **options)
     source, recipe = leave_files(open_model(model), base, publication.digest_algorithm)
-    origin = find_origin(source, base)
+    return publish(
+        source,
+        output,
+        publication,
+        code_trained(source, base, find_origin(source, base), layers),
+        recipe={**recipe, "trained": TRAINED},
+        base=Base(digest=base.digest(publication.digest_algorithm), name=base.name),
+    )
+
+
+def code_trained(
+    source: ModelSource, base: BaseTensors, origin: Origin, layers: Mapping[str, Encoded]
+) -> Coding:
+    """Return how ``source`` is coded: ``layers`` as they are, what is the base's as that."""
     same = {
         tensor.name: encode_same(origin)
         for tensor in source.tensors()
         if tensor.name not in layers and _is_same(tensor, base, origin)
     }
-    return publish(
-        source,
-        output,
-        publication,
-        Coding(DELTA, {**same, **layers}, base),
-        recipe={**recipe, "trained": "low-rank factors, quantised in the loop"},
-        base=Base(digest=base.digest(publication.digest_algorithm), name=base.name),
-    )
+    return Coding(DELTA, {**same, **layers}, base)
 
 
 def _is_same(tensor: NamedTensor, base: BaseTensors, origin: Origin) -> bool:

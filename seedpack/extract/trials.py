@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seedpack.codecs.base import Encoded
     from seedpack.frameworks.factories import Factory
     from seedpack.training import Split
+    from seedpack.training.examples import Form
     from seedpack.training.numbers.budget import Budget
     from seedpack.training.numbers.checkpoints import Checkpoints
     from seedpack.training.numbers.distilling import Course
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from seedpack.training.numbers.virtual import VirtualModel
     from seedpack.training.scores import Score
 
+ORIGINAL: Final = "original"  # name of an arm
 _TASKS: Final = ("image-classification", "generic")
 
 
@@ -114,10 +116,21 @@ def _read(job: TrainingJob) -> Split:
             where=f"task {job.task}",
             hint=f"with --train: {' or '.join(_TASKS)}, from an .npz",
         )
-    task = get_task(job.task)
-    examples = read_examples(job.data, ("arrays",))
-    if job.evaluation is not None:
-        return check_split(task, examples, read_examples(job.evaluation, ("arrays",)))
+    return read_split(job.task, job.data, job.evaluation, ("arrays",))
+
+
+def read_split(
+    task_name: str, data: Path, evaluation: Path | None, forms: tuple[Form, ...]
+) -> Split:
+    """Return the data of a task; without an evaluation, a fifth is held out.
+
+    Raises:
+        TrainingError: TRN-1 to TRN-9.
+    """
+    task = get_task(task_name)
+    examples = read_examples(data, forms)
+    if evaluation is not None:
+        return check_split(task, examples, read_examples(evaluation, forms))
     fit, held = hold_out(examples, stratify=not examples.is_numeric, seed=0)
     return check_split(task, examples.take(fit), examples.take(held or fit[:0]))
 
@@ -195,7 +208,7 @@ class Runs:
         first = seeds[0]
         raw_nbytes = self._prepared.budget.raw_nbytes
         arms = [
-            Arm("original", (original,) * len(seeds), raw_nbytes),
+            Arm(ORIGINAL, (original,) * len(seeds), raw_nbytes),
             Arm("seed", tuple(one.score for one in seeds), first.nbytes),
         ]
         if students:

@@ -1,4 +1,4 @@
-"""Weights that were made here, and stand in memory instead of a file."""
+"""Weights that were made here, all or some of them, and stand in memory instead of a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seedpack.frameworks.sources import NamedTensor, TensorInfo, check_info
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from seedpack.frameworks.sources import LeftOut
+    from seedpack.frameworks.sources import LeftOut, Weights
 
 
 class MemoryWeights:
@@ -46,3 +46,30 @@ class MemoryWeights:
     def tensors(self) -> Iterator[NamedTensor]:
         """Yield one tensor after another."""
         return map(self.read, self._arrays)
+
+
+class PatchedWeights:
+    """The tensors of a model, some of them with other values."""
+
+    def __init__(self, weights: Weights, values: Mapping[str, bytes]) -> None:
+        """Take the tensors of ``weights``, but the bytes of ``values`` where it names one."""
+        self.left_out = weights.left_out
+        self._weights = weights
+        self._values = values
+
+    def infos(self) -> tuple[TensorInfo, ...]:
+        """Return what the model has."""
+        return self._weights.infos()
+
+    def read(self, name: str) -> NamedTensor:
+        """Return one tensor."""
+        return self._patch(self._weights.read(name))
+
+    def tensors(self) -> Iterator[NamedTensor]:
+        """Yield one tensor after another."""
+        return map(self._patch, self._weights.tensors())
+
+    def _patch(self, tensor: NamedTensor) -> NamedTensor:
+        if tensor.name not in self._values:
+            return tensor
+        return tensor._replace(data=self._values[tensor.name])

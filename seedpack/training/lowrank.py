@@ -15,7 +15,7 @@ arXiv:1308.3432.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from seedpack.codecs.delta.signs import random_signs
 from seedpack.codecs.prng import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from seedpack.codecs.base import Encoded
 
@@ -72,6 +72,7 @@ class _Place(NamedTuple):
     name: str  # of the weight
     module: torch.nn.Linear
     update: LowRankUpdate
+    magnitude: float  # root mean square of the frozen weight
 
 
 class LowRankTuning:
@@ -81,12 +82,19 @@ class LowRankTuning:
         parameters: What is to be trained: one left factor per layer.
     """
 
-    def __init__(self, model: torch.nn.Module, *, rank: int, bits: int = 4, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        rank: int | Mapping[str, int],
+        bits: int = 4,
+        seed: int = 0,
+    ) -> None:
         """Put an update on each linear layer that is larger than its factors.
 
         Args:
             model: Its parameters stop asking for gradients; a new head may be told to again.
-            rank: Of each difference.
+            rank: Of each difference; by name of the weight, those not named get none.
             bits: Of each code, 4 or 8.
             seed: Of the drawn factors; each layer derives its own.
         """
@@ -94,12 +102,18 @@ class LowRankTuning:
         self._places: list[_Place] = []
         for parameter in model.parameters():
             parameter.requires_grad = False
-        for number, (name, module) in enumerate(_linear_layers(model, rank)):
-            weight = module.weight
-            update = LowRankUpdate(weight.shape, rank, bits, derive_seed(seed, number))
+        for number, (name, module, own) in enumerate(_linear_layers(model, rank)):
+            weight, magnitude = module.weight, root_mean_square(module.weight)
+            update = LowRankUpdate(weight.shape, own, bits, derive_seed(seed, number))
             parametrize.register_parametrization(module, "weight", update.to(weight.device))
-            self._places.append(_Place(f"{name}.weight", module, update))
+            self._places.append(_Place(f"{name}.weight", module, update, magnitude))
         self.parameters = [place.update.left for place in self._places]
+
+    def groups(self, rate: float) -> list[dict[str, Any]]:
+        """Return what an optimiser takes: ``rate`` is in root mean squares of each weight."""
+        return [
+            {"params": [place.update.left], "lr": rate * place.magnitude} for place in self._places
+        ]
 
     def finish(self, origin: Origin) -> dict[str, Encoded]:
         """Return the layers of a delta seed, and leave their decoded values in the model.
@@ -108,7 +122,7 @@ class LowRankTuning:
             origin: How the base calls the model's tensors.
         """
         encoded = {}
-        for name, module, update in self._places:
+        for name, module, update, _ in self._places:
             factors = update.factors()
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
             weight = module.weight
@@ -118,12 +132,26 @@ class LowRankTuning:
         return encoded
 
 
-def _linear_layers(model: torch.nn.Module, rank: int) -> Iterator[tuple[str, torch.nn.Linear]]:
+def linear_shapes(model: torch.nn.Module) -> dict[str, tuple[int, int]]:
+    """Return rows and columns of the linear layers that could have an update, by their weights."""
+    found = (m for m in model.named_modules() if isinstance(m[1], torch.nn.Linear))
+    return {f"{name}.weight": (m.out_features, m.in_features) for name, m in found}
+
+
+def root_mean_square(weight: torch.Tensor) -> float:
+    """Return the usual magnitude of a weight; 1 of one that is 0."""
+    return float(weight.detach().double().square().mean().sqrt()) or 1.0
+
+
+def _linear_layers(
+    model: torch.nn.Module, rank: int | Mapping[str, int]
+) -> Iterator[tuple[str, torch.nn.Linear, int]]:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
             rows, columns = module.weight.shape
-            if rank * (rows + columns) <= rows * columns:
-                yield name, module
+            own = rank if isinstance(rank, int) else rank.get(f"{name}.weight", 0)
+            if 0 < own * (rows + columns) <= rows * columns:
+                yield name, module, own
 
 
 def _add(weight: torch.Tensor, factors: Factors) -> None:

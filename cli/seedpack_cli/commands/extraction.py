@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seedpack_cli import options, output
-from seedpack_cli.commands import layouts, students, training
+from seedpack_cli.commands import delta_training, layouts, students, training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,8 +161,8 @@ def extract(
 
     With --base the seed holds what MODEL differs in from that model, and whoever assembles it needs
     the same. With --train the seed's few numbers are trained to make the model answer as it did,
-    and every figure is printed beside its controls. With --student a smaller model that learned
-    from MODEL is stored in its place.
+    with --base over that model, and every figure is printed beside its controls. With --student a
+    smaller model that learned from MODEL is stored in its place.
 
     No code is taken from MODEL and none can be put into a seed. The same model, options and key
     give the same file, bit for bit, where SOURCE_DATE_EPOCH fixes the time.
@@ -180,7 +180,7 @@ def extract(
     given = training.Options(
         alone[0], task, evaluation, factory, steps, trainings, alone[1], trained
     )
-    given.check(ratio=ratio, others=bool(max_bytes) or trained != codec)
+    given.check(ratio=ratio, max_bytes=max_bytes, base=base is not None, codec=trained != codec)
     _check_preset(preset, calibration, codec or ratio or max_bytes, ratio or max_bytes)
     layouts.check(
         others=bool(base or train or student) or codec not in _SCATTERED,
@@ -194,10 +194,8 @@ def extract(
         raise typer.BadParameter(
             "--preset and --calibration serve none of --base, --train, --student"
         )
-    if base is not None and (codec is not None or train is not None or factory is not None):
-        raise typer.BadParameter(
-            "--base has a codec of its own; leave out --codec, --train and --factory"
-        )
+    if base is not None and (codec is not None or factory is not None):
+        raise typer.BadParameter("--base has a codec of its own; leave out --codec and --factory")
     named = name or _name_of(model)
     published: PublicationOptions = {
         "version": version,
@@ -213,8 +211,8 @@ def extract(
         learned = students.extract(model, out, wish, name=named, publication=published)
         _print(out, learned.seed, signed=private is not None, student=learned)
         return
-    if train is not None and ratio is not None:
-        publication = Publication(name=named, **published)
+    publication = Publication(name=named, **published)
+    if train is not None and base is None and ratio is not None:
         training.extract_trained(model, out, publication, given, ratio)
         return
     make: Callable[..., ExtractReport]
@@ -226,6 +224,10 @@ def extract(
         calibration=calibration,
     )
     with options.open_base(base, functools.partial(_open_trusted, trust)) as tensors:
+        if tensors is not None and train is not None:
+            size = delta_training.Size(ratio, max_bytes)
+            delta_training.extract_trained(model, out, publication, given, tensors, size)
+            return
         if tensors is not None:
             make = functools.partial(extract_delta, base=tensors)
         bar = output.progress_bar(f"extracting {model.name}")

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seedpack_cli import output
+from seedpack_cli.commands import arms
 
 if TYPE_CHECKING:
     from seedpack.extract.publication import Publication
     from seedpack.extract.trained import TrainedReport
-    from seedpack.extract.trials import Arm
-    from seedpack.training.statistics import Comparison
 
 Train = Annotated[
     list[Path] | None,
@@ -23,12 +22,18 @@ Train = Annotated[
         metavar="DATA",
         help="Train the seed on this .npz (x, y), to keep what the model knows at ratios of 50 to "
         "1000; with --task, --ratio and --factory. --ratio is then that of the weights alone. With "
-        "--student: text, as .txt, .tsv, .csv, .jsonl; repeatable.",
+        "--base: examples with labels, to train what makes BASE answer as MODEL; with --task and "
+        "a size. With --student: text, as .txt, .tsv, .csv, .jsonl; repeatable.",
     ),
 ]
 Task = Annotated[
     str | None,
-    typer.Option("--task", metavar="TASK", help="With --train: image-classification or generic."),
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        help="With --train: image-classification or generic; with --base: text-classification "
+        "or image-classification.",
+    ),
 ]
 Evaluation = Annotated[
     Path | None,
@@ -94,8 +99,14 @@ class Options:
     checkpoint: Path | None
     codec: str | None  # one of those that are trained
 
-    def check(self, *, ratio: float | None, others: bool) -> None:
+    def check(self, *, ratio: float | None, max_bytes: int | None, base: bool, codec: bool) -> None:
         """Refuse options that do not go together.
+
+        Args:
+            ratio: Asked for.
+            max_bytes: Same.
+            base: Whether there is one.
+            codec: Whether one was chosen that is not trained.
 
         Raises:
             typer.BadParameter: They do not.
@@ -105,7 +116,10 @@ class Options:
             if any(value is not None for value in others_given):
                 raise typer.BadParameter("that option is for --train DATA")
             return
-        if others:
+        if base:
+            self._check_delta(sized=ratio is not None or max_bytes is not None)
+            return
+        if max_bytes is not None or codec:
             raise typer.BadParameter(
                 "--train takes a --ratio, no --max-bytes, and of --codec hash or fastfood"
             )
@@ -113,6 +127,13 @@ class Options:
         missing = [option for value, option in required if value is None]
         if missing:
             raise typer.BadParameter(f"--train needs {', '.join(missing)}, too")
+
+    def _check_delta(self, *, sized: bool) -> None:
+        missing = [
+            o for v, o in ((self.task, "--task"), (sized, "--ratio or --max-bytes")) if not v
+        ]
+        if missing:
+            raise typer.BadParameter(f"--train with --base needs {', '.join(missing)}, too")
 
 
 def extract_trained(
@@ -142,7 +163,6 @@ def extract_trained(
 
 
 def _print(out: Path, report: TrainedReport, *, signed: bool) -> None:
-    kept = report.retention
     row: dict[str, Any] = {
         "path": str(out),
         "signed": signed,
@@ -151,54 +171,18 @@ def _print(out: Path, report: TrainedReport, *, signed: bool) -> None:
         "file_ratio": report.written.ratio,
         "weights_nbytes": report.weights_nbytes,
         "file_nbytes": report.written.file_nbytes,
-        "metric": report.arms[0].scores[0].metric,
-        "evaluated": report.arms[0].scores[0].n,
-        "trainings": len(report.arms[0].scores),
-        "chance": report.chance,
-        "arms": {arm.name: _row(arm) for arm in report.arms},
-        "retention": {"value": kept.value, "interval": kept.interval, "reason": kept.reason},
+        **arms.describe(report.arms, report.retention),
         "student": report.note or "trained",
-        "against_student": _difference(report.against_student),
+        "against_student": arms.describe_difference(report.against_student),
     }
     head = (
         f"{out}: {output.format_nbytes(report.written.file_nbytes)}, weights at ratio "
         f"{report.ratio:.0f}, whole file {report.written.ratio:.0f}, "
         f"{'signed' if signed else 'NOT signed yet'}"
     )
-    about = (
-        f"{row['metric']} on {row['evaluated']} examples that were not trained on, mean of "
-        f"{row['trainings']} trainings, 95 % interval:"
-    )
-    lines = [
-        head,
-        about,
-        *(_line(arm) for arm in report.arms),
-        f"  chance              {report.chance:.3f}",
-    ]
-    if kept.value is None:
-        lines.append(f"  retention is undefined: {kept.reason}")
-    elif kept.interval is not None:
-        interval = f"[{kept.interval.low:.3f}, {kept.interval.high:.3f}]"
-        lines.append(f"  retention           {kept.value:.3f}  {interval}")
+    lines = [head, *arms.lines(report.arms, report.retention)]
     if report.against_student is not None:
-        found = report.against_student
-        interval = f"[{found.interval.low:+.3f}, {found.interval.high:+.3f}]"
-        lines.append(f"  seed - student      {found.difference:+.3f}  {interval}  p {found.p:.3f}")
+        lines.append(arms.difference_line("seed - student", report.against_student))
     if report.note:
         output.print_note(f"no same-bytes student beside it: {report.note}")
     output.print_data(row, "\n".join(lines))
-
-
-def _difference(found: Comparison | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"value": found.difference, "interval": list(found.interval), "p": found.p}
-
-
-def _row(arm: Arm) -> dict[str, Any]:
-    return {"value": arm.value, "interval": list(arm.interval), "nbytes": arm.nbytes}
-
-
-def _line(arm: Arm) -> str:
-    low, high = arm.interval
-    return f"  {arm.name:18}  {arm.value:.3f}  [{low:.3f}, {high:.3f}]  {arm.nbytes:,} bytes"

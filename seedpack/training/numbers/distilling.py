@@ -86,9 +86,11 @@ def distil(  # noqa: PLR0913 -- the last two are rarely given
     done = checkpoints.resume(student, optimizer) if checkpoints else 0
     for step in range(done, course.steps):
         for group in optimizer.param_groups:
-            group["lr"] = course.rate * _schedule(step, course.steps)
+            group["lr"] = course.rate * schedule(step, course.steps)
         batch, wanted = draw_batch(inputs, labels, course, step)
-        loss = _loss(answer_of(student(batch)), teacher, batch, wanted)
+        with torch.no_grad():
+            taught = None if teacher is None else answer_of(teacher(batch))
+        loss = loss_of(answer_of(student(batch)), taught, wanted)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -110,33 +112,37 @@ def draw_batch(
     return batch, labels[picked]
 
 
-def _schedule(step: int, steps: int) -> float:
+def schedule(step: int, steps: int) -> float:
     """Return the share of the highest rate: a short rise, then half a cosine."""
     warm = min(1.0, (step + 1) / min(_WARMUP_STEPS, steps))
     return warm * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def _loss(
-    scores: torch.Tensor, teacher: nn.Module | None, batch: torch.Tensor, wanted: torch.Tensor
+def loss_of(
+    scores: torch.Tensor, taught: torch.Tensor | None, wanted: torch.Tensor
 ) -> torch.Tensor:
+    """Return how far answers are from what was taught, and a little from the labels.
+
+    Args:
+        scores: (n, classes), or numbers.
+        taught: The original's answers; None trains on the labels alone.
+        wanted: (n,) classes; floating-point for numbers.
+    """
     if wanted.is_floating_point():
-        return _loss_of_numbers(scores, teacher, batch, wanted)
+        return _loss_of_numbers(scores.reshape(wanted.shape), taught, wanted)
     labelled = functional.cross_entropy(scores, wanted)
-    if teacher is None:
+    if taught is None:
         return labelled
-    with torch.no_grad():
-        target = functional.log_softmax(answer_of(teacher(batch)) / _TEMPERATURE, dim=-1)
+    target = functional.log_softmax(taught / _TEMPERATURE, dim=-1)
     given = functional.log_softmax(scores / _TEMPERATURE, dim=-1)
     gap = functional.kl_div(given, target, reduction="batchmean", log_target=True)
     return gap * _TEMPERATURE**2 + _LABEL_WEIGHT * labelled
 
 
 def _loss_of_numbers(
-    scores: torch.Tensor, teacher: nn.Module | None, batch: torch.Tensor, wanted: torch.Tensor
+    scores: torch.Tensor, taught: torch.Tensor | None, wanted: torch.Tensor
 ) -> torch.Tensor:
-    labelled = functional.mse_loss(scores.reshape(wanted.shape), wanted)
-    if teacher is None:
+    labelled = functional.mse_loss(scores, wanted)
+    if taught is None:
         return labelled
-    with torch.no_grad():
-        target = answer_of(teacher(batch)).reshape(wanted.shape)
-    return functional.mse_loss(scores.reshape(wanted.shape), target) + _LABEL_WEIGHT * labelled
+    return functional.mse_loss(scores, taught.reshape(wanted.shape)) + _LABEL_WEIGHT * labelled

@@ -70,6 +70,10 @@ class _ArrayTask(Adapter):
         """Return logits (n, classes), or numbers (n,)."""
         raise NotImplementedError
 
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """Return what the model returns."""
+        return self.outputs(batch["x"])
+
     def score(self, answers: Sequence[Any], examples: Examples) -> list[Score]:
         """Return accuracy and macro-F1, or R squared."""
         if self._numbers:

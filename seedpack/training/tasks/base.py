@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from seedpack.training.tasks.transformer import name_parameters
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -56,6 +58,14 @@ class Adapter(ABC):
     @abstractmethod
     def answers(self, batch: Batch) -> list[Any]:
         """Return one answer per item of the batch."""
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """Return the scores of all classes (n, classes), where an answer is one of these."""
+        raise NotImplementedError
+
+    def parameter_names(self, stored: Sequence[str]) -> dict[str, str]:
+        """Return what stored tensors are in ``model``, less those merged, split or unused."""
+        return name_parameters(self.model, stored)
 
     @abstractmethod
     def score(self, answers: Sequence[Any], examples: Examples) -> list[Score]:

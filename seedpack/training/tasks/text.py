@@ -28,6 +28,7 @@ from seedpack.training.tasks.transformer import (
     load_tokenizer,
     max_length,
     model_inputs,
+    name_parameters,
     padding_of,
     save_model,
 )
@@ -164,13 +165,14 @@ class TextClassification(Adapter):
 
     def loss(self, batch: Batch, recipe: Recipe) -> torch.Tensor:
         """Return the cross-entropy, plain, smoothed or generalised."""
-        return class_loss(self._logits(batch), batch["label"], recipe)
+        return class_loss(self.logits(batch), batch["label"], recipe)
 
     def answers(self, batch: Batch) -> list[int]:
         """Return the likeliest classes."""
-        return [int(i) for i in self._logits(batch).argmax(-1)]
+        return [int(i) for i in self.logits(batch).argmax(-1)]
 
-    def _logits(self, batch: Batch) -> torch.Tensor:
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """Return the scores of all classes (n, classes)."""
         output = self.model(**{name: value for name, value in batch.items() if name != "label"})
         logits: torch.Tensor = output.logits if self._has_own_head else output
         return logits
@@ -178,6 +180,18 @@ class TextClassification(Adapter):
     def score(self, answers: Sequence[int], examples: Examples) -> list[Score]:
         """Return accuracy and macro-F1."""
         return class_scores(self.split, answers, examples)
+
+    def parameter_names(self, stored: Sequence[str]) -> dict[str, str]:
+        """Return what stored tensors are in the model: the encoder's, and a head of ours."""
+        if self._has_own_head:
+            return super().parameter_names(stored)
+        rest = [name for name in stored if not name.startswith(_STORED_HEAD)]
+        inner = name_parameters(self.model.encoder, rest)
+        heads = [name for name in stored if name.startswith(_STORED_HEAD)]
+        return {
+            **{name: f"encoder.{target}" for name, target in inner.items()},
+            **{name: f"{_HEAD}.{name.removeprefix(_STORED_HEAD)}" for name in heads},
+        }
 
     def save(self, folder: Path) -> None:
         """Write the model, and its head where it is ours."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from seedpack.errors import TrainingError
-from seedpack.frameworks.transformers_models import isolated
+from seedpack.frameworks.transformers_models import isolated, map_parameters
 from seedpack.training.packages import import_package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 # Attributes of configurations that say how far random weights spread.
@@ -100,6 +100,12 @@ def _start_as_usual(config: Any) -> None:  # noqa: ANN401 -- transformers' own
     for name in _SPREADS:
         if hasattr(config, name) and hasattr(usual, name):
             setattr(config, name, getattr(usual, name))
+
+
+def name_parameters(model: Any, stored: Sequence[str]) -> dict[str, str]:  # noqa: ANN401 -- same
+    """Return the parameter or buffer of ``model`` that each stored tensor becomes as it is."""
+    with isolated():
+        return map_parameters(model, stored)
 
 
 def load_tokenizer(folder: Path) -> Any:  # noqa: ANN401 -- transformers' own

@@ -1,0 +1,147 @@
+"""``seedpack extract MODEL --base BASE --train DATA`` as a user types it, on a tiny transformer."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.cli.conftest import Shell
+from tests.frameworks.models import FAMILIES, build
+from tests.tune.conftest import BAD, FILLERS, GOOD, save_tokenizer
+
+_SIZE = {
+    "hidden_size": 32,
+    "initializer_range": 0.2,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+}
+
+
+def write_texts(path, count, seed):
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        label = rng.randrange(2)
+        words = [*rng.choices(FILLERS, k=5), rng.choice((BAD, GOOD)[label])]
+        rng.shuffle(words)
+        rows.append(f"{' '.join(words)}\t{label}")
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+
+
+def tune(folder, base, data):
+    """Save what becomes of ``base`` on ``data``, with a head of its own."""
+    import torch
+    import transformers
+
+    torch.manual_seed(1)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    rows = [line.rsplit("\t", 1) for line in data.read_text("utf-8").splitlines()]
+    batch = tokenizer([text for text, _ in rows], padding=True, return_tensors="pt")
+    labels = torch.tensor([int(label) for _, label in rows])
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(40):
+        loss = torch.nn.functional.cross_entropy(model(**batch).logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.save_pretrained(folder)
+    save_tokenizer(folder)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a base, a model tuned from it, data, keys, and a trained delta of it."""
+    folder = tmp_path_factory.mktemp("deltas")
+    shell = Shell(folder)
+    _, config, settings = FAMILIES["bert"]
+    build(folder / "base", "BertModel", config, **{**settings, **_SIZE})
+    save_tokenizer(folder / "base")
+    for part, count, seed in (("train", 160, 0), ("dev", 120, 1)):
+        write_texts(folder / f"{part}.tsv", count, seed)
+    tune(folder / "tuned", folder / "base", folder / "train.tsv")
+    assert shell("keygen", "acme", "--no-passphrase").status == 0
+    shell.first = shell("extract", *words(), "--key", "acme.key", "--checkpoint", "c")
+    return shell
+
+
+def words(**changes):
+    given = {
+        "-o": "d.seed",
+        "--base": "base",
+        "--train": "train.tsv",
+        "--eval": "dev.tsv",
+        "--task": "text-classification",
+        "--max-bytes": 13000,
+        "--trainings": 1,
+        "--steps": 120,
+        "--format": "json",
+    } | changes
+    return ["tuned", *(str(w) for pair in given.items() if pair[1] is not None for w in pair)]
+
+
+@pytest.mark.spec("EXT-70", "EXT-72")
+def test_figures_stand_beside_their_controls(made):
+    assert made.first.status == 0, made.first.stderr
+    row = json.loads(made.first.stdout)
+    arms = row["arms"]
+    assert list(arms) == ["original", "seed", "plain delta", "head alone", "random base"]
+    assert (row["chance"], row["evaluated"], row["trainings"]) == (0.5, 120, 1)
+    assert arms["seed"]["nbytes"] == row["file_nbytes"] <= 13000
+    assert arms["plain delta"]["nbytes"] <= row["file_nbytes"]
+    assert all(
+        low <= arm["value"] <= high for arm in arms.values() for low, high in [arm["interval"]]
+    )
+    assert (
+        arms["seed"]["value"] > max(arms["head alone"]["value"], arms["random base"]["value"]) + 0.1
+    )
+    assert row["against_plain"]["value"] == pytest.approx(
+        arms["seed"]["value"] - arms["plain delta"]["value"]
+    )
+
+
+@pytest.mark.spec("EXT-71", "TRS-4")
+def test_what_was_measured_is_what_a_consumer_assembles(made):
+    """The folder loads with from_pretrained, and answers as often right as the report says."""
+    import torch
+    import transformers
+
+    assert not list(made.folder.glob("c.*"))  # the checkpoints
+    trust = ("--key", "acme.pub", "--base", "base")
+    done = made("assemble", "d.seed", "-o", "out", *trust)
+    assert done.status == 0, done.stderr
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(made.folder / "out")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(made.folder / "out")
+    lines = (made.folder / "dev.tsv").read_text("utf-8").splitlines()
+    rows = [line.rsplit("\t", 1) for line in lines]
+    batch = tokenizer([text for text, _ in rows], padding=True, return_tensors="pt")
+    labels = torch.tensor([int(label) for _, label in rows])
+    with torch.no_grad():
+        right = int((model(**batch).logits.argmax(-1) == labels).sum())
+    figure = json.loads(made.first.stdout)["arms"]["seed"]["value"]
+    assert right / len(rows) == figure
+
+
+def test_inspect_says_that_the_delta_was_trained(made):
+    row = json.loads(made("inspect", "d.seed", "--format", "json").stdout)
+    assert row["recipe"]["trained"] == "low-rank factors, quantised in the loop"
+    assert row["recipe"]["training_steps"] == 120
+    assert {layer["codec"] for layer in row["layers"]} == {"delta", "raw"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "message"),
+    [
+        ({"--task": None}, 2, "--task"),
+        ({"--max-bytes": None}, 2, "--ratio or --max-bytes"),
+        ({"--codec": "hash"}, 2, "codec of its own"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(made, changes, status, message):
+    done = made("extract", *words(**{"-o": "e.seed", **changes}))
+    assert (done.status, done.stdout) == (status, "")
+    assert message in done.stderr
