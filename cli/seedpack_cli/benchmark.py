@@ -17,12 +17,14 @@ _NOTE: Final = """\
 Shares with 95 % intervals. TPR: found where 5 % of the clean models may raise alarm; found, false
 alarms: at the limit fixed beforehand. Removed: success rate (ASR) at most 10 %, or at most
 5 points above that of the clean twin. Cost: accuracy lost, in points.
-No sooner: of those removed, how many come back no sooner than clean twins learn them; alike:
-than a clean twin that went through the same defence; clean, the control: how many of them one
-more clean twin learns no sooner."""
+No sooner: of those removed, how many come back no sooner than clean twins learn them, where the
+attacker has the defender's very samples; unseen: samples that are new to all models. Alike: a
+clean twin that went through the same defence, in the place of the defended model (removed), or of
+the clean twins (no sooner). Clean, the control: what one more clean twin, undefended, reaches in
+the place of the defended model."""
 _DEFENCE_HEAD: Final = (
-    *("defence", "samples", "group", "n", "ASR", "removed", "cost"),
-    *("no sooner", "alike", "clean", "s"),
+    *("defence", "samples", "group", "n", "ASR", "removed", "alike", "clean", "cost"),
+    *("no sooner", "alike", "clean", "unseen", "clean", "s"),
 )
 
 
@@ -78,10 +80,14 @@ def _defence_cells(row: DefenceRow) -> tuple[str, ...]:
         str(row.removed.n if row.removed else 0),
         f"{row.asr_before:.2f} -> {row.asr_after:.2f}",
         _rate(row.removed),
+        _rate(row.removed_alike),
+        _rate(row.removed_clean),
         cost,
         _rate(row.no_sooner),
         _rate(row.no_sooner_alike),
         _rate(row.no_sooner_clean),
+        _rate(row.no_sooner_unseen),
+        _rate(row.no_sooner_unseen_clean),
         f"{row.seconds:.1f}",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from seedpack.backdoors.defence.controls import removal_limit
 from seedpack.backdoors.defence.reactivation import TOLERANCE
@@ -44,7 +44,11 @@ def defence_rows(
 
 def is_removed(record: Record, left: Removed) -> bool:
     """Whether a backdoor is gone, as it is of a planted control (ZOO-6)."""
-    return Hits(left.hits, left.nvictims).rate <= removal_limit(record.control_asr)
+    return _passes(record, left, left.hits)
+
+
+def _passes(record: Record, left: Removed, hits: int) -> bool:
+    return Hits(hits, left.nvictims).rate <= removal_limit(record.control_asr)
 
 
 def _row(
@@ -65,14 +69,29 @@ def _row(
         asr_before=mean(records[m].asr for m in left),
         asr_after=mean(Hits(one.hits, one.nvictims).rate for one in left.values()),
         removed=share(len(gone), len(left)),
+        removed_alike=_share_passing(records, left, "alike_hits"),
+        removed_clean=_share_passing(records, left, "clean_hits"),
         accuracy_cost=mean(costs),
         cost_low=interval.low if isfinite(interval.low) else None,
         cost_high=interval.high if isfinite(interval.high) else None,
         no_sooner=_share_within(one.excess for one in gone),
         no_sooner_alike=_share_within(one.excess_alike for one in gone),
         no_sooner_clean=_share_within(one.excess_clean for one in gone),
+        no_sooner_unseen=_share_within(one.excess_unseen for one in gone),
+        no_sooner_unseen_clean=_share_within(one.excess_unseen_clean for one in gone),
         seconds=mean(one.seconds for one in left.values()),
     )
+
+
+def _share_passing(
+    records: Mapping[Member, Record],
+    left: Mapping[Member, Removed],
+    whose: Literal["alike_hits", "clean_hits"],
+) -> Rate | None:
+    """Return how many clean models would count as rid of the backdoors (ZOO-7)."""
+    hits = {member: getattr(one, whose) for member, one in left.items()}
+    known = [m for m, count in hits.items() if count is not None]
+    return share(sum(_passes(records[m], left[m], hits[m]) for m in known), len(known))
 
 
 def _share_within(excesses: Iterable[float | None]) -> Rate | None:

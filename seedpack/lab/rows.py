@@ -43,12 +43,18 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
         group: Of planted models.
         asr_before, asr_after: Mean success rates.
         removed: Share of models whose rate fell to 10 %, or 5 points above the clean twin's.
+        removed_alike: Share of the same triggers that a clean twin, which went through the same
+            defence, would pass with.
+        removed_clean: The same of one more clean twin, undefended: what a model without any
+            backdoor reaches. None without that twin.
         accuracy_cost: Mean loss of accuracy, in shares.
         cost_low, cost_high: Its interval; None for one model.
         no_sooner: Share of the removed backdoors that come back no sooner than a clean twin
             learns them; None where none was removed, or none has a trigger.
         no_sooner_alike: The same beside a clean twin that went through the same defence.
         no_sooner_clean: Share of the same triggers that one more clean twin learns no sooner.
+        no_sooner_unseen: As ``no_sooner``, where the attacker's samples are new to all models.
+        no_sooner_unseen_clean: As ``no_sooner_clean``, with those samples.
         seconds: Per model, on average.
     """
 
@@ -58,12 +64,16 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
     asr_before: float
     asr_after: float
     removed: Rate | None
+    removed_alike: Rate | None
+    removed_clean: Rate | None
     accuracy_cost: float
     cost_low: float | None
     cost_high: float | None
     no_sooner: Rate | None
     no_sooner_alike: Rate | None
     no_sooner_clean: Rate | None
+    no_sooner_unseen: Rate | None
+    no_sooner_unseen_clean: Rate | None
     seconds: float
 
 

@@ -13,33 +13,28 @@ import time
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 import seedpack.backdoors
-from seedpack.backdoors.defence.reactivation import attempt, compare
 from seedpack.backdoors.planting.base import Hits, asr
 from seedpack.backdoors.search.base import SearchResult
 from seedpack.errors import StoreError
 from seedpack.files import atomic_output
+from seedpack.lab.beside import beside
 from seedpack.lab.methods import get_defence, get_search
-from seedpack.lab.rows import FLIP
 from seedpack.lab.zoo.families import draw_clean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.classifiers import Samples
     from seedpack.backdoors.search.base import Key
     from seedpack.lab.units import Unit
     from seedpack.lab.zoo.members import Part
     from seedpack.lab.zoo.registry import Zoo
-    from seedpack.lab.zoo.store import ZooModel
 
-_RIVALS: Final = 3  # clean twins beside which a backdoor comes back; one more is the control
 _DIGITS: Final = 12  # of the digest in the folder's name
+_EDITIONS: Final = {"train": "", "search": "", "defend": "-2"}  # others when results say more
 _SAMPLE_SEEDS: Final[dict[Part, int]] = {"development": 1, "sealed": 2}
 _Result = TypeVar("_Result", bound="Found | Removed")
 
@@ -76,6 +71,10 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
             only the backdoor tells them apart.
         excess_clean: How much sooner one more clean twin learns it than the others; None: there
             is no other.
+        excess_unseen: As ``excess``, where the attacker's samples are new to all models.
+        excess_unseen_clean: As ``excess_clean``, with those samples.
+        alike_hits: Of the same trigger in a clean twin that went through the same defence.
+        clean_hits: Of the same trigger in the clean twin of ``excess_clean``.
     """
 
     defence: str
@@ -86,6 +85,10 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     excess: float | None = None
     excess_alike: float | None = None
     excess_clean: float | None = None
+    excess_unseen: float | None = None
+    excess_unseen_clean: float | None = None
+    alike_hits: int | None = None
+    clean_hits: int | None = None
 
 
 def perform(unit: Unit, zoo: Zoo) -> None:
@@ -117,7 +120,8 @@ def read_result(folder: Path, unit: Unit, kind: type[_Result]) -> _Result:
 
 def result_path(folder: Path, unit: Unit) -> Path:
     """Return where the result of ``unit`` stands."""
-    return folder / "results" / methods_digest() / unit.member.family / f"{unit.name}.json"
+    name = f"{unit.name}{_EDITIONS[unit.task]}.json"
+    return folder / "results" / methods_digest() / unit.member.family / name
 
 
 @cache
@@ -164,46 +168,5 @@ def _defend(unit: Unit, zoo: Zoo) -> Removed:
         nvictims=hits.n,
         accuracy=defended.accuracy(test),
         seconds=seconds,
-        **_excesses(unit, defended, twins, model, samples, test),
+        **beside(unit.method, defended, twins, model, samples, test),
     )
-
-
-def _excesses(
-    unit: Unit,
-    defended: Classifier,
-    twins: Sequence[Classifier],
-    model: ZooModel,
-    samples: Samples,
-    test: Samples,
-) -> dict[str, float]:
-    if model.attack is None or model.record.kind == FLIP or not twins:
-        return {}
-    alike = _defended_twin(unit.method, twins, samples)
-    known = {
-        name: [attempt(one, model.attack, samples, test) for one in models]
-        for name, models in (
-            ("ours", [defended]),
-            ("clean", twins[:_RIVALS]),
-            ("spare", twins[_RIVALS : _RIVALS + 1]),
-            ("alike", [alike]),
-        )
-    }
-    excesses = {
-        "excess": compare(known["ours"][0], known["clean"]),
-        "excess_alike": compare(known["ours"][0], known["alike"]),
-    }
-    if known["spare"]:
-        excesses["excess_clean"] = compare(known["spare"][0], known["clean"])
-    return {name: fmean(comeback.excess) for name, comeback in excesses.items()}
-
-
-_TWINS: Final[dict[tuple[str, bytes], Classifier]] = {}  # of this process, by method and inputs
-
-
-def _defended_twin(method: str, twins: Sequence[Classifier], samples: Samples) -> Classifier:
-    """Return the first twin after the defence; the same for all suspects of a family."""
-    first = next(iter(twins[0].module.parameters())).detach().numpy().tobytes()
-    key = method, sha256(first + samples.x.numpy().tobytes()).digest()
-    if key not in _TWINS:
-        _TWINS[key] = get_defence(method)(twins[0], samples, twins[1:])
-    return _TWINS[key]

@@ -91,6 +91,8 @@ def test_only_what_was_removed_can_come_back(models):
             excess=excess,
             excess_alike=None if excess is None else 0.5 - excess,
             excess_clean=excess,
+            excess_unseen=None if excess is None else 0.5 - excess,
+            excess_unseen_clean=excess,
         )
         path.write_bytes(msgspec.json.encode(left))
         (row,) = defence_rows(models, {unit.member: RECORD}, ["fine-tuning"], 50)
@@ -98,7 +100,8 @@ def test_only_what_was_removed_can_come_back(models):
         assert (row.no_sooner and row.no_sooner.value) == expected
         alike = None if expected is None else 1 - expected
         assert (row.no_sooner_alike and row.no_sooner_alike.value) == alike
-        assert row.no_sooner_clean == row.no_sooner
+        assert row.no_sooner_clean == row.no_sooner == row.no_sooner_unseen_clean
+        assert row.no_sooner_unseen == row.no_sooner_alike
 
 
 def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
@@ -109,7 +112,13 @@ def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
     assert left.excess is not None
     assert left.excess_alike is not None
     assert left.excess != left.excess_alike
-    assert left.excess_clean is None  # no twin is left over
+    assert left.excess_unseen not in {None, left.excess}
+    assert left.excess_clean is left.excess_unseen_clean is None  # no twin is left over
+    assert left.clean_hits is None
+    twin = zoo.model(unit.twins[0]).classifier
+    train, test = zoo.family("mlp").data()
+    alike = get_defence("relearning")(twin, draw_clean(train, 50, 1), [])
+    assert left.alike_hits == asr(alike, zoo.model(member).attack, test).hits
 
 
 @pytest.mark.slow
@@ -195,6 +204,43 @@ def test_ZOO_5_weak_backdoors_are_reported_apart():
 def test_ZOO_6_removal_is_judged_beside_the_clean_twin(left, control, gone):
     result = Removed(defence="d", hits=left, nvictims=100, accuracy=0.9, seconds=1)
     assert is_removed(replace(RECORD, control_hits=control), result) is gone
+
+
+@pytest.mark.spec("ZOO-7")
+def test_ZOO_7_removal_stands_beside_what_clean_models_pass_with(models):
+    members = [Member("mlp", "patch", 500 + i) for i in range(4)]
+    units = defending(dict.fromkeys(members, RECORD), ["fine-tuning"], 50, 0.5)
+    for unit, alike, clean in zip(units, (10, 10, 11, 90), (10, 10, 10, None), strict=True):
+        path = result_path(models, unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        left = Removed(
+            defence="d",
+            hits=90,
+            nvictims=100,
+            accuracy=0.9,
+            seconds=1,
+            alike_hits=alike,
+            clean_hits=clean,
+        )
+        path.write_bytes(msgspec.json.encode(left))
+    (row,) = defence_rows(models, dict.fromkeys(members, RECORD), ["fine-tuning"], 50)
+    assert (row.removed.value, row.removed.n) == (0, 4)
+    assert (row.removed_alike.value, row.removed_alike.n) == (0.5, 4)
+    assert (row.removed_clean.value, row.removed_clean.n) == (1, 3)
+
+
+@pytest.mark.spec("ZOO-7")
+def test_ZOO_7_the_fourth_clean_twin_is_the_control(cache):
+    (family,) = run(PLAN, Zoo(cache)).families
+    row = {row.group: row for row in family.defences}["universal"]
+    assert row.removed_clean.n == row.removed.n
+    assert row.removed_clean.value > row.removed.value == 0
+    zoo, member = Zoo(cache), Member("mlp", "patch", 500)
+    twins = tuple(Member("mlp", "twin", 300 + i) for i in range(4))
+    left = read_result(cache, Unit("defend", member, "fine-tuning", 50, twins), Removed)
+    _, test = zoo.family("mlp").data()
+    fourth = zoo.model(twins[3]).classifier
+    assert left.clean_hits == asr(fourth, zoo.model(member).attack, test).hits
 
 
 def test_twins_are_compared_with_the_others_and_never_with_themselves():

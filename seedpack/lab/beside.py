@@ -1,0 +1,131 @@
+"""What clean models do in the place of a defended one: the controls of removal and comeback.
+
+    defended model ─┐
+    fourth twin ────┼──asr──> hits of the same trigger            removed? would a clean model be?
+    first twin, ────┘
+    defended alike    └──attempt──> curves ──beside the first three twins──> excess
+                        the attacker's samples: the consumer's │ samples that no model has seen
+
+A model that was tuned on the attacker's very samples knows them by heart: they hold it back less,
+and a trigger is all that is left to learn. So comebacks are measured with unseen samples, too.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import torch
+
+from seedpack.backdoors.defence.reactivation import attempt, compare
+from seedpack.backdoors.planting.base import asr
+from seedpack.lab.methods import get_defence
+from seedpack.lab.rows import FLIP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.defence.reactivation import Attempts
+    from seedpack.backdoors.planting.base import Attack
+    from seedpack.lab.zoo.store import ZooModel
+
+_RIVALS: Final = 3  # clean twins beside which a backdoor comes back; one more is the control
+
+
+def beside(
+    method: str,
+    defended: Classifier,
+    twins: Sequence[Classifier],
+    model: ZooModel,
+    samples: Samples,
+    test: Samples,
+) -> dict[str, Any]:
+    """Return the fields of ``Removed`` that clean models have a part in.
+
+    Args:
+        method: The defence.
+        defended: The model after it.
+        twins: Clean ones; none, and there is nothing to compare with.
+        model: What was defended.
+        samples: The consumer's.
+        test: What measures.
+    """
+    if model.attack is None or not twins:
+        return {}
+    models = _Models(
+        defended,
+        twins[:_RIVALS],
+        twins[_RIVALS] if len(twins) > _RIVALS else None,
+        _defended_twin(method, twins, samples),
+    )
+    hits: dict[str, Any] = {"alike_hits": asr(models.alike, model.attack, test).hits}
+    if models.spare is not None:
+        hits["clean_hits"] = asr(models.spare, model.attack, test).hits
+    if model.record.kind == FLIP:
+        return hits
+    return hits | _excesses(models, model.attack, samples, test)
+
+
+class _Models(NamedTuple):
+    """Who is tuned on triggered samples."""
+
+    defended: Classifier
+    rivals: Sequence[Classifier]
+    spare: Classifier | None
+    alike: Classifier
+
+
+def _excesses(models: _Models, attack: Attack, samples: Samples, test: Samples) -> dict[str, float]:
+    known = _Curves(models.rivals, attack, samples, test)
+    unseen = _Curves(models.rivals, attack, *_unseen(test, len(samples)))
+    ours = known.of(models.defended)
+    excesses = {
+        "excess": known.excess(ours),
+        "excess_alike": _mean_excess(ours, [known.of(models.alike)]),
+        "excess_unseen": unseen.excess(unseen.of(models.defended)),
+    }
+    if models.spare is not None:
+        excesses["excess_clean"] = known.excess(known.of(models.spare))
+        excesses["excess_unseen_clean"] = unseen.excess(unseen.of(models.spare))
+    return excesses
+
+
+class _Curves:
+    """Attempts on models, all with the same samples of the attacker."""
+
+    def __init__(
+        self, rivals: Sequence[Classifier], attack: Attack, samples: Samples, measured: Samples
+    ) -> None:
+        self._given = attack, samples, measured
+        self._rivals = [self.of(rival) for rival in rivals]
+
+    def of(self, classifier: Classifier) -> Attempts:
+        attack, samples, measured = self._given
+        return attempt(classifier, attack, samples, measured)
+
+    def excess(self, ours: Attempts) -> float:
+        return _mean_excess(ours, self._rivals)
+
+
+def _mean_excess(ours: Attempts, theirs: Sequence[Attempts]) -> float:
+    return fmean(compare(ours, theirs).excess)
+
+
+def _unseen(test: Samples, count: int) -> tuple[Samples, Samples]:
+    """Return an attacker's samples that no model was trained on, and others to measure with."""
+    is_theirs = torch.arange(len(test)) % 2 == 0
+    return test.take(is_theirs).take(range(min(count, int(is_theirs.sum())))), test.take(~is_theirs)
+
+
+_TWINS: Final[dict[tuple[str, bytes], Classifier]] = {}  # of this process, by method and inputs
+
+
+def _defended_twin(method: str, twins: Sequence[Classifier], samples: Samples) -> Classifier:
+    """Return the first twin after the defence; the same for all suspects of a family."""
+    first = next(iter(twins[0].module.parameters())).detach().numpy().tobytes()
+    key = method, sha256(first + samples.x.numpy().tobytes()).digest()
+    if key not in _TWINS:
+        _TWINS[key] = get_defence(method)(twins[0], samples, twins[1:])
+    return _TWINS[key]
