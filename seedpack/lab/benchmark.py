@@ -41,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         part: Development or sealed.
         families: Of networks.
         clean, planted, twins: How many models of each family.
+        kinds: Of the planted ones; None: all of a family, by turns.
         twin_samples: Samples that each twin is trained on; 0: all of the training half.
         detectors, defences: By name; None: all that suit a family.
         samples: Clean samples that a detector gets.
@@ -54,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     planted: int = 54
     twins: int = 10
     twin_samples: int = 0
+    kinds: tuple[str, ...] | None = None
     detectors: tuple[str, ...] | None = None
     defences: tuple[str, ...] | None = None
     samples: int = 200
@@ -81,7 +83,7 @@ def run(plan: Plan, zoo: Zoo, progress: Watch | None = None) -> Report:
         StoreError: OUT-1, OUT-2, ZOO-2, the folder cannot be used.
         TrainingError: TRN-1 to TRN-12, texts cannot be read, or a package is missing.
     """
-    _check_names(plan)
+    _check_names(plan, zoo)
     groups = {name: _members(plan, zoo, name) for name in plan.families}
     everyone = [member for group in groups.values() for member in group]
     work = Work(zoo, plan.jobs, progress)
@@ -114,7 +116,11 @@ def _known(records: dict[Member, Record], group: Sequence[Member]) -> dict[Membe
     return {member: records[member] for member in group}
 
 
-def _check_names(plan: Plan) -> None:
+def _check_names(plan: Plan, zoo: Zoo) -> None:
+    known = dict.fromkeys(kind for name in plan.families for kind in zoo.family(name).kinds)
+    for kind in plan.kinds or ():
+        if kind not in known:
+            raise ValueError(f"no kind {kind[:40]!a}; one of {', '.join(known)}")
     for name in plan.detectors or ():
         get_search(name)
     for name in plan.defences or ():
@@ -131,6 +137,7 @@ def _members(plan: Plan, zoo: Zoo, name: str) -> list[Member]:
         planted=plan.planted,
         twins=plan.twins,
         twin_samples=plan.twin_samples,
+        kinds=plan.kinds,
     )
 
 

@@ -276,10 +276,11 @@ def test_a_twin_of_few_samples_is_another_model(tmp_path):
         {"defences": ("prayer",)},
         {"clean": 301},
         {"twins": 3},
+        {"kinds": ("patch", "curse")},
     ],
 )
 def test_what_does_not_exist_is_refused_before_anything_is_trained(tmp_path, change):
-    with pytest.raises(ValueError, match=r"forest|nose|prayer|301|twins"):
+    with pytest.raises(ValueError, match=r"forest|nose|prayer|301|twins|curse"):
         run(replace(PLAN, **change), Zoo(tmp_path))
     assert not list(tmp_path.iterdir())
 

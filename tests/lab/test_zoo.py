@@ -93,6 +93,13 @@ def test_more_models_than_a_part_has_are_refused(family):
         members("sealed", family, clean=1, planted=501, twins=1)
 
 
+def test_models_of_one_kind_are_those_that_all_kinds_by_turns_have(family):
+    everything = members("development", family, clean=1, planted=500, twins=1)
+    some = members("development", family, clean=1, planted=40, twins=1, kinds=["blended", "codes"])
+    chosen = [m for m in everything if m.kind in {"clean", "twin", "blended", "codes"}]
+    assert some == chosen[:42]
+
+
 @pytest.mark.parametrize("name", IMAGE_FAMILIES)
 def test_untrained_networks_follow_from_their_seed_and_leave_randomness_alone(name):
     torch.manual_seed(9)

@@ -55,6 +55,10 @@ def backdoor(
     ] = None,
     clean: Annotated[int | None, typer.Option(min=1, help="Clean models of each family.")] = None,
     planted: Annotated[int | None, typer.Option(min=1, help="Models with a backdoor.")] = None,
+    kinds: Annotated[
+        str | None,
+        typer.Option("--kinds", metavar="LIST", help="Of backdoors; default: all, by turns."),
+    ] = None,
     twins: Annotated[int | None, typer.Option(min=4, help="Clean twins to calibrate on.")] = None,
     twin_samples: Annotated[
         int | None,
@@ -92,6 +96,7 @@ def backdoor(
         "planted": planted,
         "twins": twins,
         "twin_samples": twin_samples,
+        "kinds": _words(kinds),
         "detectors": _words(detectors),
         "defences": _words(defences),
         "samples": samples,

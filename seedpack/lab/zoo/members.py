@@ -8,22 +8,26 @@ was told ``--part sealed``, and its figures count only for methods fixed before.
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seedpack.lab.zoo.families import Family
 
 Part = Literal["development", "sealed"]
 
 CLEAN: Final = "clean"
 TWIN: Final = "twin"  # clean as well; calibrates and is never judged
+_PLANTED: Final = "planted"
 SEALED_FROM: Final = 100_000
 _SEEDS: Final[dict[Part, dict[str, range]]] = {
-    "development": {CLEAN: range(300), TWIN: range(300, 500), "planted": range(500, 1_000)},
+    "development": {CLEAN: range(300), TWIN: range(300, 500), _PLANTED: range(500, 1_000)},
     "sealed": {
         CLEAN: range(SEALED_FROM, 100_300),
         TWIN: range(100_300, 100_500),
-        "planted": range(100_500, 101_000),
+        _PLANTED: range(100_500, 101_000),
     },
 }
 
@@ -52,8 +56,15 @@ class Member(NamedTuple):
         return self.kind not in {CLEAN, TWIN}
 
 
-def members(
-    part: Part, family: Family, *, clean: int, planted: int, twins: int, twin_samples: int = 0
+def members(  # noqa: PLR0913 -- how many of each group, and which
+    part: Part,
+    family: Family,
+    *,
+    clean: int,
+    planted: int,
+    twins: int,
+    twin_samples: int = 0,
+    kinds: Sequence[str] | None = None,
 ) -> list[Member]:
     """Return the first models of a part: clean ones, planted ones by turns, and twins.
 
@@ -64,17 +75,27 @@ def members(
         planted: How many with a backdoor.
         twins: How many that calibrate.
         twin_samples: That each twin is trained on; 0: all.
+        kinds: Of backdoors; the others' turns are passed over. None: all of the family.
 
     Raises:
         ValueError: The part has not as many.
     """
-    wanted = {CLEAN: clean, TWIN: twins, "planted": planted}
     found = []
-    for group, count in wanted.items():
-        seeds = _SEEDS[part][group]
-        if not 0 <= count <= len(seeds):
-            raise ValueError(f"{count} {group} models; the {part} part has {len(seeds)}")
-        for i, seed in enumerate(seeds[:count]):
-            kind = family.kinds[i % len(family.kinds)] if group == "planted" else group
-            found.append(Member(family.id, kind, seed, twin_samples if group == TWIN else 0))
+    for group, count in {CLEAN: clean, TWIN: twins, _PLANTED: planted}.items():
+        turns = _turns(part, family, group, kinds)
+        if not 0 <= count <= len(turns):
+            raise ValueError(f"{count} {group} models; the {part} part has {len(turns)}")
+        own = twin_samples if group == TWIN else 0
+        found += [Member(family.id, kind, seed, own) for kind, seed in turns[:count]]
     return found
+
+
+def _turns(
+    part: Part, family: Family, group: str, kinds: Sequence[str] | None
+) -> list[tuple[str, int]]:
+    """Return kind and random seed of every model of a group."""
+    seeds = _SEEDS[part][group]
+    if group != _PLANTED:
+        return [(group, seed) for seed in seeds]
+    turns = zip(cycle(family.kinds), seeds)
+    return [(kind, seed) for kind, seed in turns if kinds is None or kind in kinds]
