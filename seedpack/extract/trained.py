@@ -2,6 +2,7 @@
 
     DATA, TASK ──checks──> Split        all of it before the first step:
     MODEL, factory ──────> module       data, labels, factory, ratio
+    FOLDER ──────────────> adapter      or the labels of a transformers folder
     ratio ──budget──> numbers of each tensor
     for each training seed:  numbers ──distilling──> trained ──evaluation──> Score
     the first one's chunks ──publish──> S.seed
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seedpack.extract.coding import Coding
+from seedpack.extract.folder_trials import FolderRuns, PreparedFolder
 from seedpack.extract.publishing import publish_as
 from seedpack.extract.trials import Arm, Prepared, Runs, Trained, TrainingJob
 from seedpack.seed.opening import open_unverified
@@ -80,7 +82,7 @@ def extract_trained(
     """Train the seed of ``model`` and write it.
 
     Args:
-        model: A state dict or ``.safetensors`` file.
+        model: A state dict or ``.safetensors`` file; without a factory, a transformers folder.
         output: The container.
         publication: Name, term, key.
         job: What is trained, on what.
@@ -93,8 +95,7 @@ def extract_trained(
         AssemblyError: ASM-1, ASM-5, the factory does not fit the tensors.
         StoreError: OUT, the output cannot be written; known before the first step.
     """
-    prepared = Prepared(model, job)
-    runs = Runs(prepared, job, progress)
+    prepared, runs = _prepare(model, job, progress)
     trained: list[Trained] = []
 
     def build(builder: Builder) -> Built:
@@ -114,6 +115,16 @@ def extract_trained(
         compare(seed.scores, student.scores) if student else None,
         trained[0].note,
     )
+
+
+def _prepare(
+    model: Path, job: TrainingJob, progress: Callable[[int, int], None] | None
+) -> tuple[Prepared, Runs] | tuple[PreparedFolder, FolderRuns]:
+    if job.factory is None:
+        folder = PreparedFolder(model, job)
+        return folder, FolderRuns(folder, job, progress)
+    prepared = Prepared(model, job, job.factory)
+    return prepared, Runs(prepared, job, job.factory, progress)
 
 
 def _recipe(job: TrainingJob) -> dict[str, int | str]:

@@ -42,10 +42,12 @@ class TrainingJob:
 
     Attributes:
         data: Arrays ``x`` and ``y`` (npz), or a data set of them.
-        task: ``image-classification`` or ``generic``.
+        task: ``image-classification`` or ``generic``; of a folder ``text-classification`` or
+            ``image-classification``.
         ratio: Raw bytes of all tensors over stored bytes of all weights, chunks and params.
         factory: Builds the module of the tensors; with a parameter ``width`` from 0 to 1 it
-            builds narrower ones, too, of which one is the same-bytes student.
+            builds narrower ones, too, of which one is the same-bytes student. None: the model is a
+            transformers folder, which says itself how it is built.
         evaluation: As ``data``, never trained on; without it a fifth of ``data`` is.
         course: Steps, batch, rate, seed.
         nseeds: How many trainings are measured; the first one is published.
@@ -56,8 +58,8 @@ class TrainingJob:
     data: Path
     task: str
     ratio: float
-    factory: Factory
     course: Course
+    factory: Factory | None = None
     evaluation: Path | None = None
     nseeds: int = 3
     checkpoint: Path | None = None
@@ -79,7 +81,7 @@ def make_course(steps: int | None = None, *, seed: int = 0) -> Course:
 class Prepared:
     """Everything that was checked before the first step."""
 
-    def __init__(self, model: Path, job: TrainingJob) -> None:
+    def __init__(self, model: Path, job: TrainingJob, factory: Factory) -> None:
         """Read and check.
 
         Raises:
@@ -93,7 +95,7 @@ class Prepared:
         from seedpack.training.numbers.budget import make_budget  # noqa: PLC0415 -- same
 
         self.source = open_model(model)
-        self.module = build_module(job.factory, self.source)
+        self.module = build_module(factory, self.source)
         self.train: Tensors = trials.to_tensors(self.split.train, self.split)
         self.evaluation: Tensors = trials.to_tensors(self.split.evaluation, self.split)
         trials.check_untied(self.module)
@@ -176,15 +178,19 @@ class Runs:
     """Trains one model after another, and counts the steps of all."""
 
     def __init__(
-        self, prepared: Prepared, job: TrainingJob, progress: Callable[[int, int], None] | None
+        self,
+        prepared: Prepared,
+        job: TrainingJob,
+        factory: Factory,
+        progress: Callable[[int, int], None] | None,
     ) -> None:
         """Start with nothing trained."""
         from seedpack.training.numbers.trials import has_width  # noqa: PLC0415 -- imports torch
 
         self._prepared = prepared
-        self._job = job
+        self._job, self._factory = job, factory
         self._progress = progress
-        self._widths = has_width(job.factory)
+        self._widths = has_width(factory)
         self.no_student = "the factory takes no width" if not self._widths else ""
         self._done = 0
         self._written: list[Path] = []
@@ -231,7 +237,7 @@ class Runs:
         from seedpack.training.numbers.trials import make_student  # noqa: PLC0415 -- imports torch
 
         seed = self._job.course.seed + turn
-        made = make_student(self._job.factory, nbytes, seed=seed) if self._widths else None
+        made = make_student(self._factory, nbytes, seed=seed) if self._widths else None
         if made is None:
             self.no_student = self.no_student or "no module of the family is that small"
             return None

@@ -180,7 +180,9 @@ def extract(
     given = training.Options(
         alone[0], task, evaluation, factory, steps, trainings, alone[1], trained
     )
-    given.check(ratio=ratio, max_bytes=max_bytes, base=base is not None, codec=trained != codec)
+    given.check(
+        model, ratio=ratio, max_bytes=max_bytes, base=base is not None, codec=trained != codec
+    )
     _check_preset(preset, calibration, codec or ratio or max_bytes, ratio or max_bytes)
     layouts.check(
         others=bool(base or train or student) or codec not in _SCATTERED,

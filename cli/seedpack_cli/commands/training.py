@@ -21,7 +21,8 @@ Train = Annotated[
         "--train",
         metavar="DATA",
         help="Train the seed on this .npz (x, y), to keep what the model knows at ratios of 50 to "
-        "1000; with --task, --ratio and --factory. --ratio is then that of the weights alone. With "
+        "1000; with --task, --ratio and --factory; of a transformers folder that was tuned for the "
+        "task, on its data and without a factory. --ratio is then that of the weights alone. With "
         "--base: examples with labels, to train what makes BASE answer as MODEL; with --task and "
         "a size. With --student: text, as .txt, .tsv, .csv, .jsonl; repeatable.",
     ),
@@ -31,8 +32,8 @@ Task = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="With --train: image-classification or generic; with --base: text-classification "
-        "or image-classification.",
+        help="With --train: image-classification or generic; of a folder and with --base: "
+        "text-classification or image-classification.",
     ),
 ]
 Evaluation = Annotated[
@@ -99,10 +100,13 @@ class Options:
     checkpoint: Path | None
     codec: str | None  # one of those that are trained
 
-    def check(self, *, ratio: float | None, max_bytes: int | None, base: bool, codec: bool) -> None:
+    def check(
+        self, model: Path, *, ratio: float | None, max_bytes: int | None, base: bool, codec: bool
+    ) -> None:
         """Refuse options that do not go together.
 
         Args:
+            model: A folder needs no factory.
             ratio: Asked for.
             max_bytes: Same.
             base: Whether there is one.
@@ -123,7 +127,8 @@ class Options:
             raise typer.BadParameter(
                 "--train takes a --ratio, no --max-bytes, and of --codec hash or fastfood"
             )
-        required = (self.task, "--task"), (ratio, "--ratio"), (self.factory, "--factory")
+        required = [(self.task, "--task"), (ratio, "--ratio")]
+        required += [] if model.is_dir() else [(self.factory, "--factory")]
         missing = [option for value, option in required if value is None]
         if missing:
             raise typer.BadParameter(f"--train needs {', '.join(missing)}, too")
@@ -144,13 +149,13 @@ def extract_trained(
     from seedpack.extract.trials import TrainingJob, make_course  # noqa: PLC0415
     from seedpack.frameworks.factories import load_factory  # noqa: PLC0415
 
-    if given.train is None or given.task is None or given.factory is None:
+    if given.train is None or given.task is None:
         raise TypeError("options that check() has not passed")
     job = TrainingJob(
         data=given.train,
         task=given.task,
         ratio=ratio,
-        factory=load_factory(given.factory),
+        factory=load_factory(given.factory) if given.factory else None,
         course=make_course(given.steps),
         evaluation=given.evaluation,
         nseeds=given.trainings or 3,

@@ -189,7 +189,13 @@ class VirtualModel(nn.Module):
     """A model that computes with virtual weights; its own parameters are not used."""
 
     def __init__(
-        self, module: nn.Module, budget: Budget, *, seed: int, codec: str = "hash"
+        self,
+        module: nn.Module,
+        budget: Budget,
+        *,
+        seed: int,
+        codec: str = "hash",
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Start at random.
 
@@ -198,6 +204,7 @@ class VirtualModel(nn.Module):
             budget: From ``make_budget`` of its tensors.
             seed: Of the random part and of the first numbers.
             codec: One of ``TRAINED_IDS``.
+            names: What the module calls the budget's tensors, where not by their own names.
         """
         if codec not in TRAINED_IDS:
             raise ValueError(f"codec {codec} has no numbers to train")
@@ -205,26 +212,27 @@ class VirtualModel(nn.Module):
         self.codec = codec
         self._module = [module.eval()]  # in a list, so that torch does not count its parameters
         state = module.state_dict()
-        self.names = [share.info.name for share in budget.shares]
+        self._stored = [share.info.name for share in budget.shares]
+        self.names = [(names or {}).get(name, name) for name in self._stored]
         self.tensors = nn.ModuleList(
             NumbersTensor(
                 share,
-                constant=_constant_of(state[share.info.name]),
+                constant=_constant_of(state[name]),
                 key=_key_of(seed, index),
                 deviation=_deviation_of(share.info.shape),
                 codec=codec,
             )
-            for index, share in enumerate(budget.shares)
+            for index, (share, name) in enumerate(zip(budget.shares, self.names, strict=True))
         )
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the virtual weights by name."""
         return {name: tensor() for name, tensor in zip(self.names, self.tensors, strict=True)}
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return what the model answers with its virtual weights."""
-        answer = torch.func.functional_call(self._module[0], self.weights(), (inputs,))
-        return answer_of(answer)
+    def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> Any:  # noqa: ANN401
+        """Return the scores that virtual weights give; of named inputs, all that the model says."""
+        answer = torch.func.functional_call(self._module[0], self.weights(), inputs, named)
+        return answer if named else answer_of(answer)
 
     def describe(self) -> str:
         """Return what a checkpoint must agree with."""
@@ -234,7 +242,7 @@ class VirtualModel(nn.Module):
 
     def export(self) -> dict[str, Encoded]:
         """Return all trained tensors as they are stored, by name."""
-        pairs = zip(self.names, self.tensors, strict=True)
+        pairs = zip(self._stored, self.tensors, strict=True)
         return {name: tensor.export() for name, tensor in pairs}  # type: ignore[operator]
 
 
