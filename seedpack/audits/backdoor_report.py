@@ -29,6 +29,7 @@ from seedpack.audits.results import (
     Severity,
     Status,
 )
+from seedpack.backdoors.search.calibration import JOINT
 from seedpack.training.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -206,6 +207,9 @@ def _alarm(verdict: Verdict, seen: Seen, labels: Sequence[str]) -> Finding:
 
 def _described(verdict: Verdict, seen: Seen) -> str:
     trigger = verdict.trigger
+    if verdict.search == JOINT:
+        alike = [v for v in seen.judgement.verdicts if v.key == verdict.key]
+        return "".join(f"; {v.search}{_described(v, seen)}" for v in alike if v.search != JOINT)
     if trigger is None:
         return ""
     unit = next(s.unit for s in seen.detector.searches if s.id == verdict.search)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedpack.backdoors.search.base import SearchResult, Trigger
-from seedpack.backdoors.search.calibration import Calibration, judge_all, leave_one_out
+from seedpack.backdoors.search.calibration import JOINT, Calibration, judge_all, leave_one_out
 
 LIMIT = 5.0
 KEYS = [(None, target) for target in range(10)]
@@ -70,6 +70,28 @@ def test_a_model_whose_every_key_is_higher_does_not_stand_out_where_keys_are_man
     values[5] += 3
     *twins, model = results(values)
     assert not Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
+
+
+@pytest.mark.spec("AUD-BD-7")
+def test_what_all_searches_by_pairs_find_counts_more_than_what_one_of_them_finds():
+    names = ("pair-mask", "pair-added", "pair-apart")
+    keys = [(s, t) for s in range(4) for t in range(4) if s != t]
+    columns = []
+    for i, name in enumerate(names):
+        values = clean(i, 9, len(keys))
+        values[6, i] += 0.8  # of one model each search stands out somewhere else
+        values[7, 5] += 0.8  # of another all of them at one pair
+        rows = [dict(zip(keys, map(float, row), strict=True)) for row in values]
+        columns.append([SearchResult(name, row) for row in rows])
+    fitted = {column[0].search: Calibration.fit(column[:6]) for column in columns}
+    limits = dict.fromkeys(names, 100.0)
+    apart, together = (judge_all(fitted, [c[i] for c in columns], limits) for i in (6, 7))
+    assert together.verdicts[0].search == JOINT
+    assert together.verdicts[0].key == keys[5]
+    assert together.verdicts[0].z > 1.3 * max(v.z for v in together.verdicts[1:])
+    assert apart.verdicts[0].z < max(v.z for v in apart.verdicts[1:])
+    alone = judge_all(fitted, [columns[0][7]], limits)
+    assert [v.search for v in alone.verdicts] == ["pair-mask"]
 
 
 def test_with_two_keys_the_level_of_the_model_itself_counts():

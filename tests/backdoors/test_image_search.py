@@ -10,7 +10,13 @@ from torch.nn import functional
 
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.search.detector import Detector
-from seedpack.backdoors.search.images import AddedSearch, MaskSearch, PairMaskSearch, off_data
+from seedpack.backdoors.search.images import (
+    AddedSearch,
+    MaskSearch,
+    PairApartSearch,
+    PairMaskSearch,
+    off_data,
+)
 from seedpack.backdoors.search.plans import plan_pairs, plan_universal
 from seedpack.backdoors.search.recall import RecallSearch, recalls
 from seedpack.backdoors.search.registry import searches_of
@@ -110,6 +116,16 @@ def test_a_trigger_of_one_source_is_found_by_pairs(clean_data, samples):
     twins = [tiny.fit(seed, clean_data) for seed in range(4)]
     found = Detector.fit([PairMaskSearch()], twins, samples).judge(poisoned).verdicts[0]
     assert found.key == (0, tiny.TARGET)
+
+
+@pytest.mark.spec("AUD-BD-1")
+def test_a_patch_that_turns_the_twins_as_well_is_no_trigger_of_a_pair(planted, samples):
+    search = PairApartSearch()
+    alone = search.run(planted, samples).triggers
+    beside_itself = search.run(planted, samples, contrast=[planted]).triggers
+    for key, found in beside_itself.items():
+        assert found.share < 0.5 < alone[key].share
+        assert alone[key].norm < found.norm <= found.mask.numel()
 
 
 def test_vectors_are_searched_as_images_are(clean_data, samples):

@@ -1,8 +1,9 @@
-"""How unusual a statistic is among clean twins (spec: AUD-BD-3).
+"""How unusual a statistic is among clean twins (spec: AUD-BD-3, AUD-BD-7).
 
     twins' statistics s[t, k] ──own median over keys off──> residuals e[t, k]
     e ──mean over t──> centre[k];  ──variance over t, drawn to the mean over k──> spread[k]
     a model's e[k] ──(e - centre) / spread / own scale──> z[k] ──max──> Verdict ──worst──> Judgement
+    z[k] of all searches by pairs ──sum / sqrt(searches)──> one more Verdict, ``JOINT``
 
 With five twins a variance has four degrees of freedom, and over ten classes or ninety pairs the
 smallest of them is far too small by chance: a clean model would stand out there. So each variance
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from seedpack.backdoors.search.base import Key, SearchResult, Trigger
 
+JOINT: Final = "pairs"  # what all searches by pairs say together
+_JOINT_LIMIT: Final = 6.0  # chosen on development models, as those of the searches
 MIN_TWINS: Final = 3  # below, no spread can be told
 _MIN_CENTRED: Final = 5  # keys; with fewer, one suspicious key moves the median
 _MIN_SCALED: Final = 10  # keys, of which a few suspicious ones leave the median deviation alone
@@ -168,7 +171,21 @@ def judge_all(
         limits: By id of the search.
     """
     verdicts = [calibrations[r.search].judge(r, limit=limits[r.search]) for r in results]
+    paired = [v for v in verdicts if all(source is not None for source, _ in v.by_key)]
+    if len(paired) > 1:
+        verdicts.append(_join(paired))
     return Judgement(tuple(sorted(verdicts, key=lambda v: -v.score)))
+
+
+def _join(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return what searches with the same keys say together; no trigger is that of all.
+
+    What a clean model has by chance differs from search to search, what was planted does not.
+    """
+    root = math.sqrt(len(verdicts))
+    by_key = {key: sum(v.by_key[key] for v in verdicts) / root for key in verdicts[0].by_key}
+    key = max(by_key, key=lambda k: by_key[k])
+    return Verdict(JOINT, by_key[key], key, by_key, _JOINT_LIMIT)
 
 
 def leave_one_out(

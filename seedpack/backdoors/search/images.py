@@ -3,6 +3,7 @@
     mask            one trigger for all classes, patch-like:   |mask|_1, clean twins left alone
     added           one for all, faint and everywhere:         L2 norm, clean twins left alone
     pair-mask       one per (source, target), patch-like:      |mask|_1
+    pair-apart      one per (source, target), patch-like:      |mask|_1, clean twins left alone
     pair-added      one per (source, target), faint:           norm off the data's own directions
 
 A statistic is minus the logarithm of the smallest norm found: a trigger half as large is as much
@@ -138,7 +139,25 @@ class PairMaskSearch(MaskSearch):
     id = "pair-mask"
     limit = 4.8
     share = 0.9
+    steps = 50
     uses_contrast = False
+    is_paired = True
+
+
+class PairApartSearch(MaskSearch):
+    """One patch for each pair that leaves clean twins alone.
+
+    With few victims clean models have such patches, too, by chance; so its own limit is high, and
+    it counts mostly together with the other searches by pairs.
+    """
+
+    id = "pair-apart"
+    limit = 8.0
+    share = 0.9
+    # No more: a planted patch is found at once, a way past the twins only later, and with more
+    # steps the two come closer.
+    steps = 50
+    weight = 3.0
     is_paired = True
 
 

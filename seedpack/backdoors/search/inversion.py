@@ -29,7 +29,7 @@ _START: Final = 1e-3  # size of the random start of an added change
 _GAMMA: Final = 0.1  # by what share a radius changes at first
 _STRIDE: Final = 0.3  # length of a step at first, in radii
 _LEAST: Final = 0.01, 0.02  # what both are at the end
-_FAILED: Final = 1.2  # radii that stand for "larger than was tried"
+_FAILED: Final = 1.2  # of the norm tried last: stands for "larger than was tried"
 _RADII: Final = 0.02, 50.0  # in sides of a cube that has as many pixels as the input, times 0.125
 _MASK_RATE: Final = 0.2  # of Adam
 _MASK_WEIGHT: Final = 0.02, 1e-4, 3.0  # of the mask's norm: at first, least, most
@@ -134,7 +134,7 @@ def find_masked(trial: Trial, x: Tensor, goal: Goal) -> Found:
         optimizer.step()
         factor = torch.where(works, _MASK_RISE, _MASK_RISE**-_MASK_FALL)
         weight = (weight * factor).clamp(least, most)
-    return best.found(failed=torch.full_like(weight, math.prod(mask_shape)))
+    return best.found(failed=(_FAILED * norm.detach()).clamp(max=math.prod(mask_shape)))
 
 
 class _Best:

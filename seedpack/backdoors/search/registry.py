@@ -9,6 +9,7 @@ from seedpack.backdoors.search.images import (
     AddedSearch,
     MaskSearch,
     PairAddedSearch,
+    PairApartSearch,
     PairMaskSearch,
 )
 from seedpack.backdoors.search.phrases import PhraseSearch
@@ -23,6 +24,7 @@ SEARCHES: Final[tuple[type[Search], ...]] = (
     AddedSearch,
     PairMaskSearch,
     PairAddedSearch,
+    PairApartSearch,
     RecallSearch,
     TokenScan,
     PhraseSearch,
