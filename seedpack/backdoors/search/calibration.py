@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from seedpack.backdoors.search.base import Key, SearchResult, Trigger
 
 JOINT: Final = "pairs"  # what all searches by pairs say together
-_JOINT_LIMIT: Final = 6.0  # chosen on development models, as those of the searches
+_JOINT_LIMIT: Final = 6.5  # chosen on development models, as those of the searches
 MIN_TWINS: Final = 3  # below, no spread can be told
 _MIN_CENTRED: Final = 5  # keys; with fewer, one suspicious key moves the median
 _MIN_SCALED: Final = 10  # keys, of which a few suspicious ones leave the median deviation alone
