@@ -33,7 +33,10 @@ _MAX_ROUNDS: Final = 8
 
 
 def plan_ranks(
-    slots: Sequence[Slot], target: Target, build: Callable[[Mapping[str, int]], int]
+    slots: Sequence[Slot],
+    target: Target,
+    build: Callable[[Mapping[str, int]], int],
+    files: Sequence[str] = (),
 ) -> dict[str, int]:
     """Return the ranks, by stored name, whose seed has at most the size asked for.
 
@@ -41,6 +44,7 @@ def plan_ranks(
         slots: What can have ranks.
         target: The size.
         build: Returns the size of a seed with such ranks.
+        files: What travels along because the base lacks it, for a refusal to name.
 
     Raises:
         ExtractError: EXT-70, no ranks have that size.
@@ -49,7 +53,7 @@ def plan_ranks(
     costs = np.cumsum(list(_costs(increments)))  # bytes of the first n increments
     least, most = build(_ranks(increments[:1])), _guess_most(increments, costs, build)
     if not increments or least > target.nbytes or (most < target.nbytes and not target.is_limit):
-        raise _unreachable(target, least, most)
+        raise _unreachable(target, least, most, files)
     return _search(increments, costs, target, build, least)
 
 
@@ -138,11 +142,13 @@ def random_bytes(nbytes: int) -> bytes:
     return values.tobytes()
 
 
-def _unreachable(target: Target, least: int, most: int) -> ExtractError:
+def _unreachable(target: Target, least: int, most: int, files: Sequence[str]) -> ExtractError:
+    along = f" and files ({', '.join(files[:4])[:120]})" if files else ""
     return ExtractError(
         f"{target.text} is a file of {target.nbytes:.0f} bytes, "
         f"a trained delta of this model takes about {least} to {most}",
         rule="EXT-70",
         where="target",
-        hint="what the base lacks (a head), its records and files take the smallest of these",
+        hint=f"the smallest is records, with a head{along} that the base lacks; files with the "
+        "very bytes of the base's own cost nothing",
     )

@@ -141,7 +141,7 @@ def _plan(prepared: PreparedDelta, builder: Builder, target: Target | None) -> d
         layers = random_layers(slots, ranks, origin)
         return _build(prepared, builder, layers, own, _MANY_STEPS).report.file_nbytes
 
-    return plan_ranks(slots, target, measure)
+    return plan_ranks(slots, target, measure, [file.name for file in prepared.source.files])
 
 
 def _build(
