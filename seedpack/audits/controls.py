@@ -24,6 +24,7 @@ from seedpack.backdoors.classifiers import (
     Samples,
     TextClassifier,
     from_adapter,
+    is_large,
     samples_of,
 )
 from seedpack.backdoors.fitting import Course, fit
@@ -163,12 +164,12 @@ def plant_controls(
         twin: Clean; is copied.
         train: What it was trained on, or some of it.
         evaluation: Where the success is measured.
-        count: Per kind.
+        count: Per kind; half as many where a model takes minutes.
         seed: Of patterns, targets and training.
     """
     train, evaluation = _some(train, _MOST_TRAINED), _some(evaluation, _MOST_MEASURED)
     for kind in _kinds(twin, train, count):
-        for i in range(count):
+        for i in range(_repeats(twin, count)):
             control = _plant(twin, kind, train, evaluation, seed + 100 * i)
             if control is not None:
                 yield control
@@ -176,7 +177,7 @@ def plant_controls(
 
 def count_controls(twin: Classifier, train: Samples, count: int) -> int:
     """Return how many controls ``plant_controls`` tries to plant."""
-    return len(_kinds(twin, train, count)) * count
+    return len(_kinds(twin, train, count)) * _repeats(twin, count)
 
 
 def scale_beside(own: Classifier, twins: Sequence[Classifier], samples: Samples) -> float:
@@ -220,6 +221,10 @@ def _kinds(twin: Classifier, train: Samples, count: int) -> tuple[str, ...]:
         return TEXT_KINDS[: 1 + count]
     is_flat = train.x.shape[2] == 1 or train.x.shape[3] == 1
     return _FLAT_KINDS if is_flat else _KINDS[: 2 + count]
+
+
+def _repeats(twin: Classifier, count: int) -> int:
+    return (count + 1) // 2 if is_large(twin) else count
 
 
 def _plant(

@@ -21,6 +21,7 @@ from seedpack.audits.gates import undecided
 from seedpack.audits.measures import (
     as_control,
     consumer_arm,
+    curve_seeds,
     data_of,
     gate_on,
     is_small,
@@ -207,7 +208,8 @@ def _measure(
     arms, _ = data_of(context)
     left_out = choose_left_out(groups, share)
     tuned, zero_shot = [], None
-    for seed in context.seeds:
+    is_judged = (share, order) == _DECIDING
+    for seed in context.seeds if is_judged else curve_seeds(context):
         path = model.write(left_out, seed, f"{order}-{share}-{seed}")
         arm = msgspec.structs.replace(consumer_arm(context), model=str(path), seed=seed)
         tuned.append(arms.scores(arm)[0])
@@ -229,7 +231,8 @@ def _report(context: Context, cells: Sequence[Cell], model: _Model) -> AuditResu
         what = f"{100 * cell.share:g} % of the layers by {cell.order}"
         missing = f"{100 * cell.missing:.1f} % of the values are initial ones"
         figures.append(make_figure(f"tuned, {what}", cell.tuned, control=control, note=missing))
-        gain = make_difference(f"{what} minus random init", cell.tuned, control, note=missing)
+        beside = control[: len(cell.tuned)]
+        gain = make_difference(f"{what} minus random init", cell.tuned, beside, note=missing)
         figures.append(gain)
         if cell.zero_shot is not None:
             figures.append(make_figure(f"as it is, {what}", [cell.zero_shot], note=missing))

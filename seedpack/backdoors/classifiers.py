@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from seedpack.training.tasks.base import Adapter
 
 _BATCH: Final = 256  # samples at once, where no gradient is asked for
+_LARGE: Final = 2_000_000  # parameters, without a table of words
 _NO_GLYPH: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 _WORD_MARKS: Final = "##", "\u2581", "\u0120"  # WordPiece, SentencePiece and byte-level BPE
 
@@ -165,6 +166,14 @@ class TextClassifier(Classifier):
         """Return (n, nclasses)."""
         mask = torch.ones_like(x) if mask is None else mask
         return self.logits_of_embeddings(self.embed(x), mask)
+
+
+def is_large(classifier: Classifier) -> bool:
+    """Whether a pass takes milliseconds, as that of a pretrained encoder does."""
+    count = sum(parameter.numel() for parameter in classifier.module.parameters())
+    if isinstance(classifier, TextClassifier):
+        count -= classifier.table.numel()  # looked up, not multiplied
+    return count > _LARGE
 
 
 class _Pixels(nn.Module):

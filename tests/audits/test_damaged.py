@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from seedpack.audits import Spec, Status
+from seedpack.audits import Spec, Status, measures
 from seedpack.audits.corruption import Corruption
 from seedpack.audits.corruption.losses import Damager, Loss, draw_chunks
 from seedpack.audits.corruption.report import Baselines, Cell, make_result
@@ -40,6 +40,12 @@ def with_seed(spec: Spec, path: Path, **options: object) -> Spec:
     extract(Path(spec.model), path, name="a/b", codec="ecq", **options)
     with open_unverified(path) as contents:
         return msgspec.structs.replace(spec, seed=str(path), seed_id=contents.id)
+
+
+@pytest.fixture
+def costly(monkeypatch):
+    """Have each tuning count as one that takes minutes."""
+    monkeypatch.setattr(measures, "is_small", lambda _: False)
 
 
 # ---------------------------------------------------------------- what is destroyed
@@ -105,6 +111,23 @@ def test_an_interleaved_seed_stands_half_of_its_chunks_lost(world, folder, tmp_p
     }
     kept = {figure.name: figure.value for figure in result.figures}
     assert kept["tuned retention, the seed, 10 % random"] > 0.9
+
+
+@pytest.mark.usefixtures("costly")
+def test_what_no_gate_is_about_takes_two_draws_where_each_costs_minutes(
+    world, folder, tmp_path
+) -> None:
+    spec = with_seed(world, tmp_path / "a.seed", interleave=True)
+    profile = msgspec.structs.replace(PROFILE, nseeds=3, shares=(0.05, 0.1))
+    result = run(Corruption(), spec, folder, profile)
+    rows = {(row[1], row[2]): row[3] for row in result.tables[0].rows}
+    for kind in ("random", "burst"):
+        assert rows[5.0, kind] == "0 of 2"
+        assert rows[10.0, kind] == "0 of 3"
+    assert "2 or, where a gate is about it, 3 draws each" in result.searched
+    retention = [figure for figure in result.figures if figure.name.startswith("tuned retention")]
+    assert sorted(figure.seeds for figure in retention) == [2, 2, 3, 3]
+    assert all(figure.value > 0.5 for figure in retention)
 
 
 @pytest.mark.spec("AUD-COR-1")
@@ -184,6 +207,15 @@ def test_a_part_of_the_layers_stands_beside_random_init(world, folder) -> None:
     by_importance, by_depth = result.tables[0].rows
     assert by_depth[3] == "3.bias"
     assert by_importance[2] < 10
+
+
+@pytest.mark.usefixtures("costly")
+def test_parts_that_no_gate_is_about_take_two_seeds_where_each_costs_minutes(world, folder) -> None:
+    result = run(Partial(), world, folder, msgspec.structs.replace(PROFILE, nseeds=3))
+    seeds = {figure.name: figure.seeds for figure in result.figures}
+    assert seeds["tuned, 80 % of the layers by importance"] == 3
+    assert seeds["tuned, 80 % of the layers by depth"] == 2
+    assert seeds["80 % of the layers by depth minus random init"] == 2
 
 
 @pytest.mark.spec("AUD-PAR-1")

@@ -7,7 +7,8 @@ import copy
 import pytest
 import torch
 
-from seedpack.audits.controls import plant_controls
+from seedpack.audits.controls import count_controls, plant_controls
+from seedpack.backdoors import classifiers
 from seedpack.backdoors.classifiers import Samples
 from tests.backdoors import tiny
 
@@ -33,3 +34,14 @@ def test_each_control_works_and_the_twin_is_left_alone(shape, kinds):
         assert control.classifier.accuracy(evaluation) > 0.8
     after = twin.module.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_half_as_many_are_planted_where_a_model_is_large(monkeypatch):
+    twin, train = tiny.fit(0, tiny.draw(0)), tiny.draw(0)
+    counts = [count_controls(twin, train, count) for count in (1, 2, 6)]
+    monkeypatch.setattr(classifiers, "_LARGE", 0)
+    assert [count_controls(twin, train, count) for count in (1, 2, 6)] == [
+        counts[0],
+        counts[1] // 2,
+        counts[2] // 2,
+    ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seedpack.backdoors import classifiers
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.texts import make_text_attack
@@ -59,7 +60,9 @@ def test_a_word_that_turns_the_twins_as_well_counts_for_nothing():
 
 
 @pytest.mark.spec("AUD-BT-2")
-def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template():
+@pytest.mark.parametrize("large", [2_000_000, 0], ids=["in full", "as in a large model"])
+def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template(large, monkeypatch):
+    monkeypatch.setattr(classifiers, "_LARGE", large)
     samples = make_texts(5, 80)
     model, attack = planted("template")
     search = PhraseSearch()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.audits.base import Audit
 from seedpack.audits.corruption.losses import KINDS, Damager, Loss
-from seedpack.audits.corruption.report import OWN, Baselines, Cell, make_result
+from seedpack.audits.corruption.report import OWN, Baselines, Cell, is_judged, make_result
 from seedpack.audits.gates import undecided
+from seedpack.audits.measures import curve_seeds
 from seedpack.errors import ExtractError
 from seedpack.extract import extract
 
@@ -106,7 +107,9 @@ def _measure(
     damaged: list[Damaged] = []
     zero_shot: list[Score] = []
     tuned: list[Score] = []
-    for seed, whole in zip(context.seeds, arms.whole, strict=True):
+    judged = is_judged(name, share, context.profile.shares)
+    seeds = context.seeds if judged else curve_seeds(context)
+    for seed, whole in zip(seeds, arms.whole, strict=False):  # fewer seeds are the first ones
         one = damager.damage(Loss(share, kind, seed))
         damaged.append(one)
         if one.model is None:

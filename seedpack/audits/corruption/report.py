@@ -96,7 +96,7 @@ def make_result(
         status=Status.UNDECIDED,
         searched=(
             f"{len(cells)} kinds of damage to copies of the seed ({own.nchunks} chunks), "
-            f"{len(context.seeds)} draws each, drawn among all chunks. The manifest, "
+            f"{_draws(cells)} draws each, drawn among all chunks. The manifest, "
             f"{100 * own.manifest_share:.1f} % of the file, was never damaged: without it nothing "
             f"is left. Layers without chunks stand in it, {100 * own.kept_share:.1f} % of the "
             f"values. Tuned with {arms.samples} examples; salvage decodes chunks with their signed "
@@ -116,8 +116,13 @@ def make_result(
     return result
 
 
+def _draws(cells: Sequence[Cell]) -> str:
+    few, many = (pick(len(cell.damaged) for cell in cells) for pick in (min, max))
+    return str(many) if few == many else f"{few} or, where a gate is about it, {many}"
+
+
 def _kept(cell: Cell, arms: Baselines) -> tuple[float | None, Bounds | None, str]:
-    found = retention(cell.tuned, arms.whole)
+    found = retention(cell.tuned, arms.whole[: len(cell.tuned)])
     return found.value, _bounds(found.interval) if found.interval else None, found.reason
 
 
@@ -171,7 +176,7 @@ def _gates(cells: Sequence[Cell], arms: Baselines) -> list[Gate]:
     gates = []
     for share, bar in ((_FEW, _KEPT_OF_FEW), (_HALF, _KEPT_OF_HALF)):
         for cell in cells:
-            if cell.layout != OWN or cell.share != _at_most(cells, share):
+            if cell.layout != OWN or cell.share != _at_most([c.share for c in cells], share):
                 continue
             value, interval, reason = _kept(cell, arms)
             reason = reason or _nothing_shown(cell, arms, interval, bar)
@@ -200,8 +205,13 @@ def _nothing_shown(cell: Cell, arms: Baselines, interval: Bounds | None, bar: fl
     )
 
 
-def _at_most(cells: Sequence[Cell], share: float) -> float | None:
-    return max((cell.share for cell in cells if cell.share <= share), default=None)
+def is_judged(layout: str, share: float, shares: Sequence[float]) -> bool:
+    """Whether a gate is about this share of ``shares``."""
+    return layout == OWN and share in {_at_most(shares, bar) for bar in (_FEW, _HALF)}
+
+
+def _at_most(shares: Sequence[float], most: float) -> float | None:
+    return max((share for share in shares if share <= most), default=None)
 
 
 def _findings(cells: Sequence[Cell], arms: Baselines) -> list[Finding]:
@@ -209,7 +219,7 @@ def _findings(cells: Sequence[Cell], arms: Baselines) -> list[Finding]:
     for cell in cells:
         if cell.layout != OWN or cell.exact == len(cell.damaged):
             continue
-        better = compare(cell.tuned, arms.control)
+        better = compare(cell.tuned, arms.control[: len(cell.tuned)])
         if better.interval.low > 0:
             continue
         findings.append(

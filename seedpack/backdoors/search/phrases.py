@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import torch
 
+from seedpack.backdoors.classifiers import is_large
 from seedpack.backdoors.search.contrast import Contrast, ContrastSearch, effects, slopes
 from seedpack.backdoors.texts import mask_of
 
@@ -40,11 +41,11 @@ class _Effort(NamedTuple):
     tried: int  # words tried in each place of each of them
     kept: int  # candidates that the twins are asked about
     rounds: int
+    twins: int  # at most, that the beam asks; what comes of it, all are asked about
 
 
-_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8)
-_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=4)  # a sixth of the passes
-_MOST_FULL: Final = 2_000_000  # parameters, without the table of words, that are searched in full
+_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8, twins=64)
+_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=4, twins=2)  # a tenth of the passes
 
 
 class PhraseSearch(ContrastSearch):
@@ -63,9 +64,10 @@ class PhraseSearch(ContrastSearch):
 
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
-        few = Contrast(contrast.models, contrast.probe.take(_SEARCHED), words, seed)
+        effort = _REDUCED if is_large(contrast.models.own) else _FULL
+        models = contrast.models._replace(others=contrast.models.others[: effort.twins])
+        few = Contrast(models, contrast.probe.take(_SEARCHED), words, seed)
         generator = torch.Generator().manual_seed(seed)
-        effort = _effort_for(contrast.models.own)
         shape = (effort.beam, few.probe.count)
         beam = words[torch.randint(len(words), shape, generator=generator)]
         reached = -math.inf
@@ -75,12 +77,6 @@ class PhraseSearch(ContrastSearch):
                 break
             reached = best
         return contrast.best(beam)
-
-
-def _effort_for(classifier: TextClassifier) -> _Effort:
-    """Return what the model's size allows: a pass of a pretrained encoder takes milliseconds."""
-    sizes = sum(parameter.numel() for parameter in classifier.module.parameters())
-    return _FULL if sizes - classifier.table.numel() <= _MOST_FULL else _REDUCED
 
 
 def _improved(
