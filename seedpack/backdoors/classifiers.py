@@ -211,6 +211,20 @@ class _Encoder(TextClassifier):
         embeddings: Tensor = self._lookup(ids)
         return embeddings
 
+    def logits(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return (n, nclasses); columns of padding alone cost nothing."""
+        mask = torch.ones_like(x) if mask is None else mask
+        longest = max(int(mask.sum(1).max()), 1) if len(x) else x.shape[1]
+        return super().logits(x[:, :longest], mask[:, :longest])
+
+    def scores(self, samples: Samples) -> Tensor:
+        """Return logits (n, nclasses), of texts of similar lengths together."""
+        if samples.mask is None:
+            return super().scores(samples)
+        order = samples.mask.sum(1).argsort(stable=True)
+        found = super().scores(samples.take(order))
+        return found[order.argsort()]
+
     def logits_of_embeddings(self, embeddings: Tensor, mask: Tensor) -> Tensor:
         output = self.module(inputs_embeds=embeddings, attention_mask=mask)
         logits: Tensor = output if isinstance(output, Tensor) else output.logits

@@ -66,6 +66,27 @@ def test_text_embeddings_lead_to_the_same_logits(opened):
     assert slope.shape == embeddings.shape
 
 
+def test_padding_and_company_change_no_answer_of_a_text(opened):
+    split, adapter = opened["text"]
+    classifier = from_adapter(adapter, split)
+    samples = samples_of(adapter, split.evaluation)
+    assert len(set(samples.mask.sum(1).tolist())) > 1
+    wide = Samples(
+        *(
+            torch.nn.functional.pad(t, (0, 9)) if t.dim() > 1 else t
+            for t in (samples.x, samples.y, samples.mask)
+        )
+    )
+    alone = torch.cat(
+        [
+            classifier.logits(one.x, one.mask).detach()
+            for one in (samples.take([i]) for i in range(len(samples)))
+        ]
+    )
+    assert torch.allclose(classifier.scores(wide), alone, atol=1e-5)
+    assert torch.allclose(classifier.logits(wide.x, wide.mask), alone, atol=1e-5)
+
+
 def test_only_words_that_can_be_written_are_usable(opened):
     split, adapter = opened["text"]
     classifier = from_adapter(adapter, split)

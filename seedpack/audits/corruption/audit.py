@@ -66,7 +66,7 @@ class Corruption(Audit):
         losses = [
             (name, share, kind)
             for name in damagers
-            for share in context.profile.shares
+            for share in _shares_of(name, context)
             for kind in KINDS
         ]
         for done, (name, share, kind) in enumerate(losses):
@@ -99,6 +99,14 @@ def _layouts(context: Context) -> list[Layout]:
             continue  # a model that is no model on its own, such as one with a factory's buffers
         layouts.append(Layout(label, path, with_parity=True))
     return layouts
+
+
+def _shares_of(layout: str, context: Context) -> tuple[float, ...]:
+    """Return the shares to destroy: of another layout those of the gates, where each costs much."""
+    shares = context.profile.shares
+    if layout == OWN or len(curve_seeds(context)) == len(context.seeds):
+        return shares
+    return tuple(share for share in shares if is_judged(OWN, share, shares))
 
 
 def _measure(
