@@ -50,7 +50,7 @@ _FLAT_KINDS: Final = ("blended",)  # of inputs without height
 _WORKS: Final = 0.5  # success from which on a planted control counts as one
 _TEXT_COURSE: Final = Course(epochs=3, rate=1e-4, batch=16)
 _MOST_TRAINED, _MOST_MEASURED = 1000, 500  # samples
-_MOST_TRAINED_LARGE: Final = 500  # fifty poisoned ones teach MiniLM a word or a phrase, every time
+_MOST_TRAINED_LARGE: Final = 500  # of which MiniLM learnt a word and a phrase, 1.00 each
 _TWIN_SAMPLES: Final = 10  # times the profile's, that twins of a reference learn from
 _TRIES: Final = 3  # patterns per control
 
