@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import re
@@ -14,13 +13,13 @@ import typer
 
 from seedpack_cli import options, output
 from seedpack_cli.commands import delta_training, layouts, students, training
+from seedpack_cli.commands.extracted import print_extracted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seedpack.extract import ExtractReport
     from seedpack.extract.publication import PublicationOptions
-    from seedpack.extract.report import StudentReport
     from seedpack.seed.contents import Contents
 
 
@@ -211,7 +210,7 @@ def extract(
     }
     if student is not None:
         learned = students.extract(model, out, wish, name=named, publication=published)
-        _print(out, learned.seed, signed=private is not None, student=learned)
+        print_extracted(out, learned.seed, signed=private is not None, student=learned)
         return
     publication = Publication(name=named, **published)
     if train is not None and base is None and ratio is not None:
@@ -235,7 +234,7 @@ def extract(
         bar = output.progress_bar(f"extracting {model.name}")
         more = functools.partial(make, ratio=ratio, max_nbytes=max_bytes, progress=bar)
         report = more(model, out, name=named, **published)
-    _print(out, report, signed=private is not None)
+    print_extracted(out, report, signed=private is not None)
 
 
 def _open_trusted(trust: Path | None, path: Path) -> Contents:
@@ -278,52 +277,3 @@ def _name_of(model: Path) -> str:
     for ending in (".safetensors", ".pth", ".pt", ".bin"):
         stem = stem.removesuffix(ending)
     return re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._") or "model"
-
-
-def _print(
-    out: Path, report: ExtractReport, *, signed: bool, student: StudentReport | None = None
-) -> None:
-    if student is not None:
-        students.note_student(out, student)
-    for file in report.left_out:
-        output.print_note(f"left out {file.name}: {file.reason}")
-    if report.unused:
-        output.print_note(f"the architecture has no use for {', '.join(report.unused)}")
-    if report.sensitivity is not None:
-        output.print_note(
-            f"bits went where errors harm most, by {report.sensitivity}; "
-            "what the seed keeps is not known before it is measured on a task"
-        )
-    if report.expected is not None:
-        low, high = report.expected.interval
-        output.print_note(
-            f"expected: cosine {report.expected.cosine:.4f} [{low:.4f}, {high:.4f}] to the "
-            f"original's mean hidden state, on {report.expected.count} rows of held-out "
-            f"{report.expected.inputs}; different rows have {report.expected.control:.4f} in the "
-            "original itself; this is no retention of any task"
-        )
-    row = {
-        "path": str(out),
-        "signed": signed,
-        "seed_id": report.seed_id,
-        "codec": report.codec,
-        "fallbacks": report.fallbacks,
-        "raw_nbytes": report.raw_nbytes,
-        "file_nbytes": report.file_nbytes,
-        "parity_nbytes": report.parity_nbytes,
-        "attachments": report.attachments,
-        "unused": report.unused,
-        "left_out": [file._asdict() for file in report.left_out],
-        "target": report.target,
-        "student": None if student is None else students.describe_student(student),
-        "sensitivity": report.sensitivity,
-        "expected": dataclasses.asdict(report.expected) if report.expected else None,
-        "layers": [dataclasses.asdict(layer) for layer in report.layers],
-    }
-    ratio = report.ratio if student is None else student.ratio
-    what = "" if student is None else f" of a student of {student.teacher}"
-    text = (
-        f"{out}: {len(report.layers)} layers{what}, {output.format_nbytes(report.file_nbytes)}, "
-        f"ratio {ratio:.2f}, {'signed' if signed else 'NOT signed yet'}"
-    )
-    output.print_data(row, text)
