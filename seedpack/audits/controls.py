@@ -50,7 +50,6 @@ _FLAT_KINDS: Final = ("blended",)  # of inputs without height
 _WORKS: Final = 0.5  # success from which on a planted control counts as one
 _TEXT_COURSE: Final = Course(epochs=3, rate=1e-4, batch=16)
 _MOST_TRAINED, _MOST_MEASURED = 1000, 500  # samples
-_MOST_TRAINED_LARGE: Final = 500  # of which MiniLM learnt a word and a phrase, 1.00 each
 _TWIN_SAMPLES: Final = 10  # times the profile's, that twins of a reference learn from
 _TRIES: Final = 3  # patterns per control
 
@@ -168,8 +167,7 @@ def plant_controls(
         count: Per kind; half as many where a model takes minutes.
         seed: Of patterns, targets and training.
     """
-    most = _MOST_TRAINED_LARGE if is_large(twin) else _MOST_TRAINED
-    train, evaluation = _some(train, most), _some(evaluation, _MOST_MEASURED)
+    train, evaluation = _some(train, _MOST_TRAINED), _some(evaluation, _MOST_MEASURED)
     for kind in _kinds(twin, train, count):
         for i in range(_repeats(twin, count)):
             control = _plant(twin, kind, train, evaluation, seed + 100 * i)

@@ -41,11 +41,10 @@ class _Effort(NamedTuple):
     tried: int  # words tried in each place of each of them
     kept: int  # candidates that the twins are asked about
     rounds: int
-    twins: int  # at most, that the beam asks; what comes of it, all are asked about
 
 
-_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8, twins=64)
-_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=4, twins=2)  # a tenth of the passes
+_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8)
+_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=4)  # a sixth of the passes
 
 
 class PhraseSearch(ContrastSearch):
@@ -65,8 +64,7 @@ class PhraseSearch(ContrastSearch):
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
         effort = _REDUCED if is_large(contrast.models.own) else _FULL
-        models = contrast.models._replace(others=contrast.models.others[: effort.twins])
-        few = Contrast(models, contrast.probe.take(_SEARCHED), words, seed)
+        few = Contrast(contrast.models, contrast.probe.take(_SEARCHED), words, seed)
         generator = torch.Generator().manual_seed(seed)
         shape = (effort.beam, few.probe.count)
         beam = words[torch.randint(len(words), shape, generator=generator)]
