@@ -53,6 +53,7 @@ TRAINED_IDS: Final = frozenset({"fastfood", "hash"})  # few numbers, good only w
 _NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 FALLBACK_ID: Final = "raw"  # takes every value of every dtype
 CONSTANT_ID: Final = "const"  # without chunks, where all values are equal
+BUSY_IDS: Final = frozenset({"bf16", CONSTANT_ID, "init", "q8", FALLBACK_ID})  # no rANS, no turns
 LOSSLESS_IDS: Final = frozenset({CONSTANT_ID, FALLBACK_ID, "init"})
 
 

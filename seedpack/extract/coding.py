@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.codecs import CODEC_IDS
-from seedpack.codecs.registry import BASED_IDS
+from seedpack.codecs.registry import BASED_IDS, BUSY_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +44,12 @@ class Coding(NamedTuple):
     codec: str  # of float matrices that ``layers`` does not name; what the report calls the codec
     layers: Mapping[str, Choice | Encoded] = MappingProxyType({})
     base: BaseTensors | None = None  # of layers that are differences
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether threads wait for each other in the entropy coder."""
+        chosen = (choice.codec for choice in self.layers.values())
+        return any(codec not in BUSY_IDS for codec in (self.codec, *chosen))
 
     def check(self) -> None:
         """Refuse a wrong call.

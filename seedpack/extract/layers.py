@@ -67,7 +67,7 @@ def encode_layers(
             ``raw``, twice.
     """
     waiting: deque[_Work] = deque()
-    with layer_pool(layer_thread_count()) as pool:
+    with layer_pool(layer_thread_count(waiting=coding.takes_turns)) as pool:
         for tensor in tensors:
             nbytes = len(tensor.data)
             yield from _finish(waiting, _AHEAD_NBYTES - nbytes)

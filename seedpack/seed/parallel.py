@@ -26,13 +26,15 @@ def thread_count() -> int:
     return min(len(os.sched_getaffinity(0)), MAX_THREADS)
 
 
-def layer_thread_count() -> int:
+def layer_thread_count(*, waiting: bool) -> int:
     """Return how many threads may encode or decode layers here.
 
-    More than cores: the entropy coder lets one thread in at a time, which does the work of all
-    that wait, and of several small layers at little more than the cost of one.
+    Args:
+        waiting: Codecs take turns: rANS lets one thread in at a time, which does the work of all
+            that wait, and of several small layers at little more than the cost of one. So there
+            are more threads than cores. Others would only be in each other's way.
     """
-    return min(_WAITING * thread_count(), MAX_THREADS)
+    return min(_WAITING * thread_count(), MAX_THREADS) if waiting else thread_count()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from seedpack import limits
 from seedpack.codecs import make_decoder
 from seedpack.codecs.base import chunk_batches, decode_batch
 from seedpack.codecs.delta.refusals import no_base
-from seedpack.codecs.registry import BASED_IDS
+from seedpack.codecs.registry import BASED_IDS, BUSY_IDS
 from seedpack.codecs.tensors import tensor_digest
 from seedpack.container.rules import layer_nbytes
 from seedpack.dtypes import DTYPES, DType
@@ -82,7 +82,8 @@ def decode_layers(
     check_base(seed.manifest, (layer for layer, _ in todo), base)
     waiting: deque[tuple[Layer, Callable[[], np.ndarray]]] = deque()
     ahead = 0
-    with layer_pool(layer_thread_count()) as pool:
+    takes_turns = any(layer.codec not in BUSY_IDS for layer, _ in todo)
+    with layer_pool(layer_thread_count(waiting=takes_turns)) as pool:
         while todo or waiting:
             while todo and (not waiting or ahead < _AHEAD_NBYTES):
                 layer, chunks = todo.popleft()

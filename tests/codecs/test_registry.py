@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from seedpack.codecs import CODEC_IDS, encode_tensor, get_codec
-from seedpack.codecs.registry import BASED_IDS, FALLBACK_ID
+from seedpack.codecs.rans.turns import Turns
+from seedpack.codecs.registry import BASED_IDS, BUSY_IDS, FALLBACK_ID
 from seedpack.dtypes import DTYPES
-from tests.codecs.laws import gaussian, liked_by
+from tests.codecs.laws import decode, gaussian, layer_for, liked_by
 from tests.conftest import ROOT
 
 F32 = DTYPES["float32"]
@@ -66,3 +67,27 @@ def test_what_a_codec_declines_is_stored_raw():
     values = np.arange(1000, dtype="<i8")
     encoded = encode_tensor("q8", values, DTYPES["int64"], chunk_raw_nbytes=1024)
     assert (encoded.codec, encoded.params) == (FALLBACK_ID, {"chunk_values": 128})
+
+
+@pytest.mark.parametrize("codec_id", sorted(BUSY_IDS))
+def test_threads_of_a_busy_codec_never_take_turns(codec_id, monkeypatch):
+    taken = []
+    monkeypatch.setattr(Turns, "run", lambda _, job: taken.append(job))
+    values = liked_by(codec_id)
+    encoded = encode_tensor(codec_id, values, F32)
+    assert encoded.codec == codec_id
+    decode(layer_for(encoded, F32, values.shape, finite=True), encoded.chunks)
+    assert not taken
+
+
+def test_where_a_codec_is_not_busy_threads_take_turns(monkeypatch):
+    class Turned(Exception):  # noqa: N818 -- not an error
+        """A thread would have waited."""
+
+    def run(turns, job):
+        raise Turned
+
+    monkeypatch.setattr(Turns, "run", run)
+    for codec_id in ("ecq", "tcq"):
+        with pytest.raises(Turned):
+            encode_tensor(codec_id, liked_by(codec_id), F32)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedpack.seed.parallel import MAX_THREADS, for_each, thread_count
+from seedpack.seed.parallel import MAX_THREADS, for_each, layer_thread_count, thread_count
 
 
 class Failure(Exception):  # noqa: N818 -- stands for any exception of a worker
@@ -22,6 +22,13 @@ def test_as_many_threads_as_cores_but_not_more_than_sixteen(monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, n=cores: set(range(n + pid)))
         assert thread_count() == threads
     assert MAX_THREADS == 16
+
+
+@pytest.mark.parametrize("cores, busy, waiting", [(1, 1, 8), (2, 2, 16), (3, 3, 16), (40, 16, 16)])
+def test_more_threads_than_cores_only_where_they_wait(monkeypatch, cores, busy, waiting):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores + pid)))
+    assert layer_thread_count(waiting=False) == busy
+    assert layer_thread_count(waiting=True) == waiting
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 5))

@@ -6,12 +6,15 @@ import threading
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from seedpack.codecs.raw import RawDecoder
 from seedpack.dtypes import DTYPES
 from seedpack.errors import CodecError, IntegrityError
+from seedpack.extract import extract
 from seedpack.seed import tensors
 from seedpack.seed.contents import Contents
+from seedpack.seed.opening import open_unverified
 from seedpack.seed.tensors import decode_layers
 from tests.builders import (
     LAYERS,
@@ -122,13 +125,35 @@ def test_only_large_layers_are_spread_over_threads(opened, monkeypatch):
         real(self, index, stored)
 
     monkeypatch.setattr(RawDecoder, "decode_chunk", decode_chunk)
-    monkeypatch.setattr(tensors, "layer_thread_count", lambda: 2)
+    monkeypatch.setattr(tensors, "layer_thread_count", lambda **_: 2)
     _, seed = opened(layers=[layer_of("small", 8 * MIB), layer_of("large", 8 * MIB + 1)])
     list(decode_layers(seed))
     assert len(threads["small"]) == 1
     assert chunks["small"] == list(range(8))
     assert len(threads["large"]) == 2
     assert sorted(chunks["large"]) == list(range(9))
+
+
+@pytest.mark.parametrize(
+    "layers, waiting", [(None, True), ("n*", False), ("m", True)], ids=["all", "raw", "ecq"]
+)
+def test_there_are_more_threads_than_cores_only_where_some_take_turns(
+    tmp_path, monkeypatch, layers, waiting
+):
+    asked = []
+
+    def count(*, waiting):
+        asked.append(waiting)
+        return 1
+
+    matrix = np.random.default_rng(0).standard_normal((64, 64), np.float32)
+    model, path = tmp_path / "model.safetensors", tmp_path / "model.seed"
+    save_file({"m": matrix, "n0": matrix[0], "n1": matrix[1]}, model)
+    extract(model, path, name="team/model", codec="ecq")
+    monkeypatch.setattr(tensors, "layer_thread_count", count)
+    with open_unverified(path) as seed:
+        assert list(decode_layers(seed, layers=layers))
+    assert asked == [waiting]
 
 
 @pytest.mark.parametrize("nbytes, ahead", [(2_133, 4), (3_200, 2), (3_201, 2), (6_400, 1)])
@@ -161,7 +186,7 @@ def test_a_consumer_may_stop_early(opened, monkeypatch):
         begun.append(work)
         real(*work)
 
-    monkeypatch.setattr(tensors, "layer_thread_count", lambda: 1)
+    monkeypatch.setattr(tensors, "layer_thread_count", lambda **_: 1)
     monkeypatch.setattr(tensors, "_decode_batch", decode_batch)
     _, seed = opened(layers=[layer_of(f"l{i}", 30 * MIB) for i in range(4)], attachments=[])
     before = set(threading.enumerate())
@@ -189,7 +214,7 @@ def test_an_abandoned_iterator_may_be_collected_by_one_of_its_own_threads(opened
 
     decoders = {}
     is_abandoned = threading.Event()
-    monkeypatch.setattr(tensors, "layer_thread_count", lambda: 1)
+    monkeypatch.setattr(tensors, "layer_thread_count", lambda **_: 1)
     monkeypatch.setattr(tensors, "_decode_batch", decode_batch)
     _, seed = opened(layers=[layer_of(f"l{i}", 30 * MIB) for i in range(4)], attachments=[])
     holder[0] = decode_layers(seed)
