@@ -96,6 +96,19 @@ def test_contrast_knows_neither_the_unit_of_log_odds_nor_how_friendly_a_model_is
     assert first == pytest.approx(second, rel=0.02, abs=0.02)
 
 
+@pytest.mark.parametrize("ntwins", [0, 1, 2, 4])
+def test_a_contrast_of_fewer_texts_is_that_of_those_texts_alone(ntwins):
+    others = (*twins(), clean_twin(3), clean_twin(4))[:ntwins]
+    models = Models(clean_twin(0), others)
+    probe = make_probe(make_texts(5, 10), NO_TAIL, 2, 0)
+    words = USABLE.nonzero()[:, 0]
+    tokens = torch.stack([words[:40], words[-40:]], 1)
+    whole = Contrast(models, probe, words, 0)
+    part, alone = whole.take(6), Contrast(models, probe.take(6), words, 0)
+    assert part.of(tokens).tolist() == pytest.approx(alone.of(tokens).tolist(), rel=1e-4, abs=1e-5)
+    assert part.of(tokens).tolist() != pytest.approx(whole.of(tokens).tolist(), rel=1e-2)
+
+
 def _differences(models, probe, words):
     """Return the contrast without the factor of how many texts are turned."""
     own, *others = models

@@ -13,6 +13,7 @@ trigger that is not strong enough for victims whose class all models are sure of
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
@@ -133,22 +134,43 @@ class Contrast:
             words: To draw from.
             seed: Of the draw.
         """
-        self.models, self.probe = models, probe
-        # Not the level of random words: a backdoor may answer to most of them.
-        self._level, *levels = (
-            _log_odds(model, probe.plain, probe.target).mean()
-            for model in (models.own, *models.others)
-        )
-        self._levels = torch.stack(levels)[:, None] if levels else self._level.new_zeros(0, 1)
         generator = torch.Generator().manual_seed(seed)
-        drawn = torch.randint(len(words), (_FILLERS, probe.count), generator=generator)
-        own, others = self._ask(words[drawn])
-        if len(others) > 1:
-            usual = (others - self._levels).var(0).mean()
+        drawn = words[torch.randint(len(words), (_FILLERS, probe.count), generator=generator)]
+        own, others = models
+        # Of two twins or more it is known how they differ, without asking the model itself.
+        asked = others if len(others) > 1 else (own, *others)
+        self._set(
+            models,
+            probe,
+            torch.stack([_log_odds(m, probe.plain, probe.target) for m in (own, *others)]),
+            torch.stack([effects(m, probe, drawn) for m in asked]),
+        )
+
+    def _set(self, models: Models, probe: Probe, plain: Tensor, drawn: Tensor) -> None:
+        """Take log-odds of plain texts (models, k) and of drawn words in them (asked, b, k)."""
+        self.models, self.probe = models, probe
+        self._plain, self._drawn = plain, drawn
+        # Not the level of random words: a backdoor may answer to most of them.
+        levels = plain.mean(1)
+        self._level, self._levels = levels[0], levels[1:, None]
+        found = drawn.mean(2)
+        if len(models.others) > 1:
+            usual = (found - self._levels).var(0).mean()
         else:
-            more = self._more(own, others)
+            more = self._more(found[0], found[1:])
             usual = (_NORMAL * (more - more.median()).abs().median()) ** 2
         self._usual = usual.clamp(min=_LEAST)
+
+    def take(self, count: int) -> Contrast:
+        """Return the same on the first texts only; nothing is asked again."""
+        part = copy.copy(self)
+        part._set(  # noqa: SLF001 -- another of this class
+            self.models,
+            self.probe.take(count),
+            self._plain[:, :count],
+            self._drawn[..., :count],
+        )
+        return part
 
     def of(self, tokens: Tensor) -> Tensor:
         """Return the contrast (b,) of candidates (b, count)."""
@@ -157,7 +179,7 @@ class Contrast:
         if freedom:
             spread = (others - self._levels).var(0)
             variance = (_PRIOR * self._usual + freedom * spread) / (_PRIOR + freedom)
-        return self._more(own, others) / variance.sqrt() * own.sigmoid().mean(1)
+        return self._more(own.mean(1), others) / variance.sqrt() * own.sigmoid().mean(1)
 
     def best(self, tokens: Tensor) -> tuple[float, Tensor]:
         """Return the largest contrast of candidates (b, count), and which has it (count,)."""
@@ -172,7 +194,8 @@ class Contrast:
         return own, torch.stack(others) if others else own.new_zeros(0, len(own))
 
     def _more(self, own: Tensor, others: Tensor) -> Tensor:
-        more = own.mean(1) - self._level
+        """Return how much more means of the model (b,) rose than those of the twins (twins, b)."""
+        more = own - self._level
         return more - (others - self._levels).mean(0) if len(others) else more
 
 

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 import torch
 
 from seedpack.backdoors.classifiers import is_large
-from seedpack.backdoors.search.contrast import Contrast, ContrastSearch, effects, slopes
+from seedpack.backdoors.search.contrast import ContrastSearch, effects, slopes
 from seedpack.backdoors.texts import mask_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from seedpack.backdoors.classifiers import Samples, TextClassifier
+    from seedpack.backdoors.search.contrast import Contrast
 
 _FREQUENT: Final = 100  # words to choose from
 _MIN_ROUNDS: Final = 2
@@ -41,10 +42,11 @@ class _Effort(NamedTuple):
     tried: int  # words tried in each place of each of them
     kept: int  # candidates that the twins are asked about
     rounds: int
+    asked: int  # twins whose slopes are taken
 
 
-_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8)
-_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=4)  # a sixth of the passes
+_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8, asked=64)
+_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=4, asked=1)  # an eighth of the passes
 
 
 class PhraseSearch(ContrastSearch):
@@ -64,7 +66,7 @@ class PhraseSearch(ContrastSearch):
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
         effort = _REDUCED if is_large(contrast.models.own) else _FULL
-        few = Contrast(contrast.models, contrast.probe.take(_SEARCHED), words, seed)
+        few = contrast.take(_SEARCHED)
         generator = torch.Generator().manual_seed(seed)
         shape = (effort.beam, few.probe.count)
         beam = words[torch.randint(len(words), shape, generator=generator)]
@@ -81,7 +83,7 @@ def _improved(
     contrast: Contrast, beam: Tensor, words: Tensor, effort: _Effort
 ) -> tuple[Tensor, float]:
     """Return the best phrases one word away, and the largest contrast among them."""
-    slope = _slopes_beside(contrast, beam)[..., words]  # (beam, count, words)
+    slope = _slopes_beside(contrast, beam, effort.asked)[..., words]  # (beam, count, words)
     tried = words[slope.topk(min(effort.tried, len(words))).indices]
     candidates = torch.unique(_neighbours(beam, tried), dim=0)
     likely = effects(contrast.models.own, contrast.probe.take(_FEW), candidates).mean(1)
@@ -100,10 +102,10 @@ def _neighbours(beam: Tensor, tried: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def _slopes_beside(contrast: Contrast, beam: Tensor) -> Tensor:
-    """Return the slopes of the model less the mean of the twins' (b, count, V)."""
-    models = contrast.models
-    slope = slopes(models.own, contrast.probe, beam)
-    for other in models.others:
-        slope = slope - slopes(other, contrast.probe, beam) / len(models.others)
+def _slopes_beside(contrast: Contrast, beam: Tensor, most: int) -> Tensor:
+    """Return the slopes of the model less the mean of those of its first twins (b, count, V)."""
+    slope = slopes(contrast.models.own, contrast.probe, beam)
+    others = contrast.models.others[:most]
+    for other in others:
+        slope = slope - slopes(other, contrast.probe, beam) / len(others)
     return slope
