@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from seedpack.audits.base import Context
     from seedpack.audits.controls import Control
+    from seedpack.audits.profiles import Profile
     from seedpack.audits.results import AuditResult, Bounds
+    from seedpack.backdoors.search.base import Search
     from seedpack.backdoors.search.calibration import Judgement
     from seedpack.backdoors.search.detector import Detector
     from seedpack.backdoors.search.recall import ClassRecall
@@ -107,7 +109,6 @@ def _look(context: Context, split: Split) -> Seen:
     )
     from seedpack.backdoors.search.detector import Detector  # noqa: PLC0415 -- torch
     from seedpack.backdoors.search.recall import recalls  # noqa: PLC0415 -- torch
-    from seedpack.backdoors.search.registry import searches_of  # noqa: PLC0415 -- torch
 
     subjects, first, steps = Subjects(context), context.spec.random_seed, context.profile.ntwins + 3
     own, adapter = subjects.own()
@@ -120,8 +121,9 @@ def _look(context: Context, split: Split) -> Seen:
     evaluation = subjects.samples(adapter, split.evaluation)
     context.progress(steps - 2, steps, "searches")
     clean = subjects.samples(adapter, _draw(context, split))
-    searches = searches_of("texts" if split.train.form == "texts" else "images")
-    detector = Detector.fit(searches, twins, clean, seed=first)
+    detector = Detector.fit(
+        searches_in(split.train.form, context.profile), twins, clean, seed=first
+    )
     found = detector.search(own)
     context.progress(steps - 1, steps, "planted controls")
     train = subjects.samples(adapter, split.train)
@@ -145,6 +147,14 @@ def _look(context: Context, split: Split) -> Seen:
         scale=scale_beside(own, twins, clean),
         tried=count_controls(spare, train, context.profile.nplanted),
     )
+
+
+def searches_in(form: str, profile: Profile) -> tuple[Search, ...]:
+    """Return what a profile searches examples of a form with; thoroughly in the deep one alone."""
+    from seedpack.backdoors.search.registry import searches_of  # noqa: PLC0415 -- torch
+
+    inputs = "texts" if form == "texts" else "images"
+    return searches_of(inputs, thorough=profile.name == "deep")
 
 
 def _draw(context: Context, split: Split) -> Examples:

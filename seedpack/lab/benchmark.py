@@ -16,7 +16,7 @@ import msgspec
 from seedpack.backdoors.search.calibration import MIN_TWINS
 from seedpack.lab.detection import detector_rows
 from seedpack.lab.groups import ASR_COUNTS, mean
-from seedpack.lab.methods import defences_for, get_defence, get_search, searches_for
+from seedpack.lab.methods import defences_for, get_defence, get_search, searches_for, usual_searches
 from seedpack.lab.processes import Work
 from seedpack.lab.removal import defence_rows
 from seedpack.lab.rows import FamilyReport
@@ -43,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         clean, planted, twins: How many models of each family.
         kinds: Of the planted ones; None: all of a family, by turns.
         twin_samples: Samples that each twin is trained on; 0: all of the training half.
-        detectors, defences: By name; None: all that suit a family.
+        detectors, defences: By name; None: all that suit a family, but for thorough searches.
         samples: Clean samples that a detector gets.
         defence_samples: Clean samples that a defence gets, one run for each.
         jobs: Processes.
@@ -152,9 +152,10 @@ class _Chosen(NamedTuple):
 def _choose(plan: Plan, zoo: Zoo, name: str) -> _Chosen:
     form = zoo.family(name).form
     searches, defences = searches_for(form), defences_for(form)
+    wanted = usual_searches() if plan.detectors is None else plan.detectors
     return _Chosen(
         name,
-        tuple(s for s in searches if plan.detectors is None or s in plan.detectors),
+        tuple(s for s in searches if s in wanted),
         tuple(d for d in defences if plan.defences is None or d in plan.defences),
     )
 

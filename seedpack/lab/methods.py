@@ -63,6 +63,11 @@ def searches_for(form: str) -> list[str]:
     return [name for name, search in _SEARCHES.items() if search.form in {form, ANY}]
 
 
+def usual_searches() -> list[str]:
+    """Return the names of the searches that are run where none is asked for by name."""
+    return [name for name, search in _SEARCHES.items() if not search.is_thorough]
+
+
 def defences_for(form: str) -> list[str]:
     """Return the names of the defences for images or texts."""
     return [name for name, method in _DEFENCES.items() if form in method.forms]

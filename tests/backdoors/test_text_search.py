@@ -12,8 +12,9 @@ from seedpack.backdoors import classifiers
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.texts import make_text_attack
-from seedpack.backdoors.search.contrast import Contrast, Models, effects, make_probe, slopes
+from seedpack.backdoors.search.contrast import Contrast, Models
 from seedpack.backdoors.search.phrases import PhraseSearch
+from seedpack.backdoors.search.probes import effects, make_probe, slopes
 from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.tokens import TokenScan, shortlist
 from seedpack.backdoors.texts import NO_TAIL

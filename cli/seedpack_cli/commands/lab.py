@@ -66,7 +66,9 @@ def backdoor(
     ] = None,
     detectors: Annotated[
         str | None,
-        typer.Option("--detectors", metavar="LIST", help="Searches. Default: all; none: none."),
+        typer.Option(
+            "--detectors", metavar="LIST", help="Searches. Default: all but soft-*; none: none."
+        ),
     ] = None,
     defences: Annotated[
         str | None, typer.Option("--defences", metavar="LIST", help="Default: all; none: none.")

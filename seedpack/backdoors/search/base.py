@@ -75,12 +75,14 @@ class Search(ABC):
         form: Of the inputs it can search: "images" or "texts", or ``ANY``.
         limit: z from which on a model is called suspicious; chosen on development models.
         unit: In which norms of its triggers are given.
+        is_thorough: Whether it is left to audits that may take long.
     """
 
     id: ClassVar[str]
     form: ClassVar[str]
     limit: ClassVar[float]
     unit: ClassVar[str]
+    is_thorough: ClassVar[bool] = False
 
     @abstractmethod
     def run(

@@ -1,6 +1,6 @@
 """What searches in texts share: a trigger is judged by what it does here and not in clean twins.
 
-    samples ──surest of the twins──> victims ──slots in front──> Probe
+    samples ──surest of the twins──> victims ──open places in front──> Probe
     Probe, candidate tokens ──classifier──> log-odds of the target above the plain victims', d
                             ──each twin───> the same, mean m, variance v
     (d - m) / sqrt(v drawn to the usual one), times the mean probability of the target
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import torch
@@ -24,7 +23,8 @@ from torch.nn import functional
 
 from seedpack.backdoors.classifiers import Samples, TextClassifier
 from seedpack.backdoors.search.base import Search, SearchResult, Trigger
-from seedpack.backdoors.texts import frame_of, insert, mask_of, words_of
+from seedpack.backdoors.search.probes import effects, log_odds, make_probe
+from seedpack.backdoors.texts import frame_of, mask_of, words_of
 from seedpack.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -32,82 +32,14 @@ if TYPE_CHECKING:
 
     from seedpack.backdoors.classifiers import Classifier
     from seedpack.backdoors.search.base import Key
-    from seedpack.backdoors.texts import Frame
+    from seedpack.backdoors.search.probes import Probe
 
 
-_MOST: Final = 12.0  # log-odds; a model that is surer tells nothing more
 _FILLERS: Final = 32  # words, or phrases, drawn at random
 _PRIOR: Final = 4.0  # twins that the usual variance counts for, beside a candidate's own
 _NORMAL: Final = 1.4826  # standard deviations per median absolute deviation
+_DIFFER: Final = 2  # twins, from which on it is known how they differ
 _LEAST: Final = 1e-4  # variance of log-odds, where models agree to the last bit
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Texts of other classes with open places in front.
-
-    Attributes:
-        plain: The texts as they are.
-        samples: The same with open places; what is in those means nothing.
-        first: The first open place.
-        count: How many there are.
-        target: Class that a trigger in them shall lead to.
-    """
-
-    plain: Samples
-    samples: Samples
-    first: int
-    count: int
-    target: int
-
-    def filled(self, tokens: Tensor) -> Samples:
-        """Return every text with every candidate: (b * k, length) of tokens (b, count)."""
-        k = len(self.samples)
-        x = self.samples.x.repeat(len(tokens), 1)
-        x[:, self.first : self.first + self.count] = tokens.repeat_interleave(k, 0)
-        mask = mask_of(self.samples).repeat(len(tokens), 1)
-        return Samples(x, self.samples.y.repeat(len(tokens)), mask)
-
-    def take(self, count: int) -> Probe:
-        """Return the probe with its first texts only."""
-        plain, samples = (texts.take(range(count)) for texts in (self.plain, self.samples))
-        return Probe(plain, samples, self.first, self.count, self.target)
-
-
-def make_probe(victims: Samples, frame: Frame, count: int, target: int) -> Probe:
-    """Return ``victims`` with ``count`` open places behind the head of their frame."""
-    nothing = torch.zeros(count, dtype=torch.long)
-    places = torch.full((len(victims),), frame.head)
-    opened = insert(victims, nothing, places, frame)
-    longest = int(mask_of(opened).sum(1).max())
-    cut = Samples(opened.x[:, :longest], opened.y, mask_of(opened)[:, :longest])
-    return Probe(victims, cut, frame.head, count, target)
-
-
-def effects(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
-    """Return the log-odds of the target (b, k) for candidates (b, count) in k texts."""
-    return _log_odds(classifier, probe.filled(tokens), probe.target).reshape(len(tokens), -1)
-
-
-def _log_odds(classifier: TextClassifier, samples: Samples, target: int) -> Tensor:
-    chances = classifier.scores(samples).log_softmax(-1)
-    rest = chances.index_fill(1, torch.tensor([target], device=chances.device), -torch.inf)
-    return (chances[:, target] - rest.logsumexp(-1)).clamp(-_MOST, _MOST)
-
-
-def slopes(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
-    """Return how the target's log-probability rises with each token instead: (b, count, V).
-
-    To first order, as the embedding moves from the present token's to the other one's (HotFlip).
-    """
-    filled = probe.filled(tokens)
-    embeddings = classifier.embed(filled.x).detach().requires_grad_()
-    logits = classifier.logits_of_embeddings(embeddings, mask_of(filled))
-    total = logits.log_softmax(-1)[:, probe.target].sum()
-    (slope,) = torch.autograd.grad(total, embeddings)
-    places = slice(probe.first, probe.first + probe.count)
-    mean = slope[:, places].reshape(len(tokens), -1, probe.count, slope.shape[-1]).mean(1)
-    return mean @ classifier.table.detach().T
 
 
 class Models(NamedTuple):
@@ -142,7 +74,7 @@ class Contrast:
         self._set(
             models,
             probe,
-            torch.stack([_log_odds(m, probe.plain, probe.target) for m in (own, *others)]),
+            torch.stack([log_odds(m, probe.plain, probe.target) for m in (own, *others)]),
             torch.stack([effects(m, probe, drawn) for m in asked]),
         )
 
@@ -172,9 +104,30 @@ class Contrast:
         )
         return part
 
+    def beside(self, count: int) -> Contrast:
+        """Return the same beside the first twins only; nothing is asked again.
+
+        Raises:
+            ValueError: Fewer than two: of one alone it is not known how twins differ.
+        """
+        if count < _DIFFER:
+            raise ValueError(f"{count} twins do not tell how twins differ")
+        if count >= len(self.models.others):
+            return self
+        part = copy.copy(self)
+        models = Models(self.models.own, self.models.others[:count])
+        part._set(models, self.probe, self._plain[: count + 1], self._drawn[:count])  # noqa: SLF001
+        return part
+
     def of(self, tokens: Tensor) -> Tensor:
         """Return the contrast (b,) of candidates (b, count)."""
-        own, others = self._ask(tokens)
+        return self.weigh(*self._ask(tokens))
+
+    def weigh(self, own: Tensor, others: Tensor) -> Tensor:
+        """Return the contrast (b,) of log-odds (b, k), and of their means in the twins (twins, b).
+
+        Differentiable.
+        """
         variance, freedom = self._usual, max(len(others) - 1, 0)
         if freedom:
             spread = (others - self._levels).var(0)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 import torch
 
 from seedpack.backdoors.classifiers import is_large
-from seedpack.backdoors.search.contrast import ContrastSearch, effects, slopes
+from seedpack.backdoors.search.contrast import ContrastSearch
+from seedpack.backdoors.search.probes import effects, slopes
 from seedpack.backdoors.texts import mask_of
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ class PhraseSearch(ContrastSearch):
 
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:
         """Return the most frequent words of the samples."""
-        written = samples.x[mask_of(samples).bool()]
-        counts = torch.bincount(written, minlength=len(classifier.usable)) * classifier.usable
-        order = counts.argsort(descending=True, stable=True)
-        return order[: min(_FREQUENT, int((counts > 0).sum()))]
+        return frequent_words(classifier, samples)
 
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
@@ -77,6 +75,14 @@ class PhraseSearch(ContrastSearch):
                 break
             reached = best
         return contrast.best(beam)
+
+
+def frequent_words(classifier: TextClassifier, samples: Samples) -> Tensor:
+    """Return the most frequent words of the samples, the most frequent first."""
+    written = samples.x[mask_of(samples).bool()]
+    counts = torch.bincount(written, minlength=len(classifier.usable)) * classifier.usable
+    order = counts.argsort(descending=True, stable=True)
+    return order[: min(_FREQUENT, int((counts > 0).sum()))]
 
 
 def _improved(

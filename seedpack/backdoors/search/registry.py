@@ -14,6 +14,7 @@ from seedpack.backdoors.search.images import (
 )
 from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.recall import RecallSearch
+from seedpack.backdoors.search.soft_tokens import SoftPhrase, SoftTokens
 from seedpack.backdoors.search.tokens import TokenScan
 
 if TYPE_CHECKING:
@@ -28,9 +29,17 @@ SEARCHES: Final[tuple[type[Search], ...]] = (
     RecallSearch,
     TokenScan,
     PhraseSearch,
+    SoftTokens,
+    SoftPhrase,
 )
 
 
-def searches_of(form: str) -> tuple[Search, ...]:
-    """Return the searches of ``images`` or ``texts``."""
-    return tuple(search() for search in SEARCHES if search.form in {form, ANY})
+def searches_of(form: str, *, thorough: bool = False) -> tuple[Search, ...]:
+    """Return the searches of ``images`` or ``texts``.
+
+    Args:
+        form: Of the inputs.
+        thorough: Also those that take long and find little more.
+    """
+    fitting = [search for search in SEARCHES if search.form in {form, ANY}]
+    return tuple(search() for search in fitting if thorough or not search.is_thorough)

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
-from seedpack.backdoors.search.contrast import ContrastSearch, effects, slopes
+from seedpack.backdoors.search.contrast import ContrastSearch
+from seedpack.backdoors.search.probes import effects, slopes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from seedpack.backdoors.classifiers import Samples, TextClassifier
     from seedpack.backdoors.search.base import Key
-    from seedpack.backdoors.search.contrast import Contrast, Probe
+    from seedpack.backdoors.search.contrast import Contrast
+    from seedpack.backdoors.search.probes import Probe
 
 _EXHAUSTIVE: Final = 4000  # words that are all tried
 _SHORTLIST: Final = 256  # of more words, those that are tried
