@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 import torch
 
 from seedpack.audits.backdoor import searches_in
 from seedpack.audits.profiles import PROFILES
 from seedpack.backdoors import classifiers
-from seedpack.backdoors.planting.texts import make_text_attack
 from seedpack.backdoors.search.contrast import Contrast, Models
 from seedpack.backdoors.search.probes import effects, make_probe, mixed_effects
 from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.soft_tokens import SoftPhrase, SoftTokens
 from seedpack.backdoors.texts import NO_TAIL
 from seedpack.lab.methods import get_search, usual_searches
-from tests.backdoors.words import USABLE, clean_twin, make_texts, trained
+from tests.backdoors.words import USABLE, clean_twin, make_texts, planted
 
 THOROUGH = {"soft-token", "soft-phrase"}
-
-
-@functools.cache
-def planted(kind):
-    train = make_texts(0, 600)
-    attack = make_text_attack(kind, 3, train, USABLE)
-    return trained(attack.poison(train, 0.1, seed=0)), attack
 
 
 def twins():

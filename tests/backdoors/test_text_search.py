@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 
 import pytest
@@ -19,15 +18,8 @@ from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.tokens import TokenScan, shortlist
 from seedpack.backdoors.texts import NO_TAIL
 from seedpack.errors import TrainingError
-from tests.backdoors.words import USABLE, clean_twin, make_texts, trained
+from tests.backdoors.words import USABLE, clean_twin, make_texts, planted, trained
 from tests.refusals import refused_by
-
-
-@functools.cache
-def planted(kind):
-    train = make_texts(0, 600)
-    attack = make_text_attack(kind, 3, train, USABLE)
-    return trained(attack.poison(train, 0.1, seed=0)), attack
 
 
 def twins():

@@ -7,6 +7,7 @@ import functools
 import torch
 
 from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.planting.texts import make_text_attack
 from seedpack.lab.zoo.text_network import TextTransformer, WordClassifier
 from seedpack.lab.zoo.texts import TextData
 
@@ -69,3 +70,11 @@ def _fit(classifier, samples, epochs=8, batch=32):
 @functools.cache
 def clean_twin(seed, nclasses=2):
     return trained(make_texts(seed, 600, nclasses=nclasses), seed)
+
+
+@functools.cache
+def planted(kind):
+    """Return a model with a backdoor of that kind, and what was planted."""
+    train = make_texts(0, 600)
+    attack = make_text_attack(kind, 3, train, USABLE)
+    return trained(attack.poison(train, 0.1, seed=0)), attack

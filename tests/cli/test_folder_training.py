@@ -8,20 +8,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.cli.conftest import Shell
-from tests.cli.tiny_texts import save_base, save_tuned, write_texts
+from tests.cli.tiny_texts import publisher_in
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder with a tuned model, data, keys, and a trained seed of the model."""
-    folder = tmp_path_factory.mktemp("folders")
-    shell = Shell(folder)
-    save_base(folder / "base")
-    for part, count, seed in (("train", 160, 0), ("dev", 120, 1)):
-        write_texts(folder / f"{part}.tsv", count, seed)
-    save_tuned(folder / "tuned", folder / "base", folder / "train.tsv")
-    assert shell("keygen", "acme", "--no-passphrase").status == 0
+    shell = publisher_in(tmp_path_factory.mktemp("folders"))
     shell.first = shell("extract", *words(), "--key", "acme.key", "--checkpoint", "c")
     return shell
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from tests.cli.conftest import Shell
 from tests.frameworks.models import FAMILIES, build
 from tests.tune.conftest import BAD, FILLERS, GOOD, save_tokenizer
 
@@ -52,3 +53,14 @@ def save_tuned(folder, base, data):
         optimizer.step()
     model.save_pretrained(folder)
     save_tokenizer(folder)
+
+
+def publisher_in(folder):
+    """Return a shell in ``folder``, where there are a base, a model tuned from it, data, a key."""
+    shell = Shell(folder)
+    save_base(folder / "base")
+    for part, count, seed in (("train", 160, 0), ("dev", 120, 1)):
+        write_texts(folder / f"{part}.tsv", count, seed)
+    save_tuned(folder / "tuned", folder / "base", folder / "train.tsv")
+    assert shell("keygen", "acme", "--no-passphrase").status == 0
+    return shell
