@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _FREQUENT: Final = 100  # words to choose from
 _MIN_ROUNDS: Final = 2
 _SEARCHED: Final = 8  # texts that the beam looks at
-_FEW: Final = 4  # of them, that candidates are first tried on
 _GAIN: Final = 1.02  # times which a round has to improve
 
 
@@ -41,13 +40,13 @@ class _Effort(NamedTuple):
 
     beam: int  # phrases kept from round to round
     tried: int  # words tried in each place of each of them
+    texts: int  # that candidates are first tried on
     kept: int  # candidates that the twins are asked about
     rounds: int
-    asked: int  # twins whose slopes are taken
 
 
-_FULL: Final = _Effort(beam=8, tried=16, kept=64, rounds=8, asked=64)
-_REDUCED: Final = _Effort(beam=4, tried=8, kept=16, rounds=3, asked=1)  # a tenth of the passes
+_FULL: Final = _Effort(beam=8, tried=16, texts=4, kept=64, rounds=8)
+_REDUCED: Final = _Effort(beam=4, tried=8, texts=3, kept=16, rounds=4)  # a seventh
 
 
 class PhraseSearch(ContrastSearch):
@@ -89,10 +88,10 @@ def _improved(
     contrast: Contrast, beam: Tensor, words: Tensor, effort: _Effort
 ) -> tuple[Tensor, float]:
     """Return the best phrases one word away, and the largest contrast among them."""
-    slope = _slopes_beside(contrast, beam, effort.asked)[..., words]  # (beam, count, words)
+    slope = _slopes_beside(contrast, beam)[..., words]  # (beam, count, words)
     tried = words[slope.topk(min(effort.tried, len(words))).indices]
     candidates = torch.unique(_neighbours(beam, tried), dim=0)
-    likely = effects(contrast.models.own, contrast.probe.take(_FEW), candidates).mean(1)
+    likely = effects(contrast.models.own, contrast.probe.take(effort.texts), candidates).mean(1)
     kept = candidates[likely.topk(min(effort.kept, len(candidates))).indices]
     found = contrast.of(kept).topk(min(effort.beam, len(kept)))
     return kept[found.indices], float(found.values[0])
@@ -108,10 +107,10 @@ def _neighbours(beam: Tensor, tried: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def _slopes_beside(contrast: Contrast, beam: Tensor, most: int) -> Tensor:
-    """Return the slopes of the model less the mean of those of its first twins (b, count, V)."""
-    slope = slopes(contrast.models.own, contrast.probe, beam)
-    others = contrast.models.others[:most]
-    for other in others:
-        slope = slope - slopes(other, contrast.probe, beam) / len(others)
+def _slopes_beside(contrast: Contrast, beam: Tensor) -> Tensor:
+    """Return the slopes of the model less the mean of the twins' (b, count, V)."""
+    models = contrast.models
+    slope = slopes(models.own, contrast.probe, beam)
+    for other in models.others:
+        slope = slope - slopes(other, contrast.probe, beam) / len(models.others)
     return slope
