@@ -217,10 +217,15 @@ def test_an_abandoned_iterator_may_be_collected_by_one_of_its_own_threads(opened
     monkeypatch.setattr(tensors, "layer_thread_count", lambda **_: 1)
     monkeypatch.setattr(tensors, "_decode_batch", decode_batch)
     _, seed = opened(layers=[layer_of(f"l{i}", 30 * MIB) for i in range(4)], attachments=[])
+    before = set(threading.enumerate())
     holder[0] = decode_layers(seed)
     next(holder[0])
+    threads = set(threading.enumerate()) - before
     is_abandoned.set()
     assert collected.wait(60)
+    for thread in threads:  # what it has begun, it ends, and other tests watch the decoder, too
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 # ---------------------------------------------------------------- refusals
