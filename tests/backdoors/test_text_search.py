@@ -157,7 +157,8 @@ def test_slopes_foretell_small_changes_of_the_share():
     probe = make_probe(samples, NO_TAIL, 1, 0)
     tokens = torch.tensor([[30]])
     with torch.no_grad():
-        step = 1e-3 * torch.randn(len(classifier.table[30]))
+        drawn = torch.Generator().manual_seed(0)
+        step = 1e-3 * torch.randn(len(classifier.table[30]), generator=drawn)
         nudged = classifier.clone()
         nudged.table[31] = nudged.table[30] + step
     slope = slopes(nudged, probe, tokens)[0, 0]
