@@ -72,7 +72,7 @@ class Contrast:
         count = _FEW_FILLERS if is_large(own) else _FILLERS
         drawn = words[torch.randint(len(words), (count, probe.count), generator=generator)]
         # Of two twins or more it is known how they differ, without asking the model itself.
-        asked = others if len(others) > 1 else (own, *others)
+        asked = others if len(others) >= _DIFFER else (own, *others)
         self._set(
             models,
             probe,
@@ -88,7 +88,7 @@ class Contrast:
         levels = plain.mean(1)
         self._level, self._levels = levels[0], levels[1:, None]
         found = drawn.mean(2)
-        if len(models.others) > 1:
+        if len(models.others) >= _DIFFER:
             usual = (found - self._levels).var(0).mean()
         else:
             more = self._more(found[0], found[1:])
@@ -97,14 +97,8 @@ class Contrast:
 
     def take(self, count: int) -> Contrast:
         """Return the same on the first texts only; nothing is asked again."""
-        part = copy.copy(self)
-        part._set(  # noqa: SLF001 -- another of this class
-            self.models,
-            self.probe.take(count),
-            self._plain[:, :count],
-            self._drawn[..., :count],
-        )
-        return part
+        plain, drawn = self._plain[:, :count], self._drawn[..., :count]
+        return self._part(self.models, self.probe.take(count), plain, drawn)
 
     def beside(self, count: int) -> Contrast:
         """Return the same beside the first twins only; nothing is asked again.
@@ -116,9 +110,12 @@ class Contrast:
             raise ValueError(f"{count} twins do not tell how twins differ")
         if count >= len(self.models.others):
             return self
-        part = copy.copy(self)
         models = Models(self.models.own, self.models.others[:count])
-        part._set(models, self.probe, self._plain[: count + 1], self._drawn[:count])  # noqa: SLF001
+        return self._part(models, self.probe, self._plain[: count + 1], self._drawn[:count])
+
+    def _part(self, models: Models, probe: Probe, plain: Tensor, drawn: Tensor) -> Contrast:
+        part = copy.copy(self)
+        part._set(models, probe, plain, drawn)  # noqa: SLF001 -- another of this class
         return part
 
     def of(self, tokens: Tensor) -> Tensor:
