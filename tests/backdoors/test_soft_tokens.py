@@ -14,7 +14,14 @@ from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.soft_tokens import SoftPhrase, SoftTokens
 from seedpack.backdoors.texts import NO_TAIL
 from seedpack.lab.methods import get_search, usual_searches
-from tests.backdoors.words import USABLE, clean_twin, make_texts, planted
+from tests.backdoors.words import (
+    USABLE,
+    alone_and_beside_itself,
+    clean_twin,
+    make_texts,
+    planted,
+    searched,
+)
 
 THOROUGH = {"soft-token", "soft-phrase"}
 
@@ -27,10 +34,8 @@ def twins():
 @pytest.mark.parametrize("large", [2_000_000, 0], ids=["in full", "as in a large model"])
 def test_a_planted_word_is_found_and_beats_what_a_clean_model_has(large, monkeypatch):
     monkeypatch.setattr(classifiers, "_LARGE", large)
-    samples = make_texts(5, 80)
-    model, attack = planted("word")
-    found = SoftTokens().run(model, samples, contrast=twins())
-    clean = SoftTokens().run(clean_twin(0), samples, contrast=twins())
+    _, attack = planted("word")
+    found, clean = searched(SoftTokens(), "word", twins())
     key = None, attack.target
     assert f"w{attack.tokens[0]}" in found.triggers[key].tokens
     assert found.triggers[key].share >= 0.9
@@ -42,8 +47,7 @@ def test_soft_phrases_are_of_frequent_words_and_reach_a_template():
     samples = make_texts(5, 80)
     model, attack = planted("template")
     search = SoftPhrase()
-    found = search.run(model, samples, contrast=twins())
-    clean = search.run(clean_twin(0), samples, contrast=twins())
+    found, clean = searched(search, "template", twins())
     trigger = found.triggers[None, attack.target]
     assert trigger.share >= 0.9
     assert found.statistics[None, attack.target] > 2 * max(clean.statistics.values())
@@ -52,10 +56,8 @@ def test_soft_phrases_are_of_frequent_words_and_reach_a_template():
 
 @pytest.mark.spec("AUD-BT-5")
 def test_words_that_turn_the_twins_as_well_count_for_nothing():
-    samples = make_texts(5, 80)
-    model, attack = planted("word")
-    alone = SoftTokens().run(model, samples)
-    beside = SoftTokens().run(model, samples, contrast=[model, model])
+    _, attack = planted("word")
+    alone, beside = alone_and_beside_itself(SoftTokens(), "word")
     assert alone.statistics[None, attack.target] > 1
     assert max(beside.statistics.values()) == pytest.approx(0, abs=1e-6)
 

@@ -18,7 +18,15 @@ from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.tokens import TokenScan, shortlist
 from seedpack.backdoors.texts import NO_TAIL
 from seedpack.errors import TrainingError
-from tests.backdoors.words import USABLE, clean_twin, make_texts, planted, trained
+from tests.backdoors.words import (
+    USABLE,
+    alone_and_beside_itself,
+    clean_twin,
+    make_texts,
+    planted,
+    searched,
+    trained,
+)
 from tests.refusals import refused_by
 
 
@@ -32,10 +40,8 @@ def test_texts_are_searched_for_words_and_phrases():
 
 @pytest.mark.spec("AUD-BT-1")
 def test_the_planted_word_is_found_and_beats_what_a_clean_model_has():
-    samples = make_texts(5, 80)
-    model, attack = planted("word")
-    found = TokenScan().run(model, samples, contrast=twins())
-    clean = TokenScan().run(clean_twin(0), samples, contrast=twins())
+    _, attack = planted("word")
+    found, clean = searched(TokenScan(), "word", twins())
     key = None, attack.target
     assert found.triggers[key].tokens == (f"w{attack.tokens[0]}",)
     assert found.triggers[key].share >= 0.9
@@ -44,10 +50,8 @@ def test_the_planted_word_is_found_and_beats_what_a_clean_model_has():
 
 @pytest.mark.spec("AUD-BT-1")
 def test_a_word_that_turns_the_twins_as_well_counts_for_nothing():
-    samples = make_texts(5, 80)
-    model, attack = planted("word")
-    alone = TokenScan().run(model, samples)
-    beside = TokenScan().run(model, samples, contrast=[model, model])
+    _, attack = planted("word")
+    alone, beside = alone_and_beside_itself(TokenScan(), "word")
     assert alone.statistics[None, attack.target] > 1
     assert max(beside.statistics.values()) == pytest.approx(0, abs=1e-6)
 
@@ -64,9 +68,8 @@ def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template(large,
     assert bool(USABLE[words].all())
     assert counts[words].tolist() == sorted(counts[words].tolist(), reverse=True)
     others = [*twins(), clean_twin(3), clean_twin(4)]
-    found = search.run(model, samples, contrast=others)
+    found, clean = searched(search, "template", others)
     trigger = found.triggers[None, attack.target]
-    clean = search.run(clean_twin(0), samples, contrast=others)
     assert found.statistics[None, attack.target] > 2 * max(clean.statistics.values())
     assert trigger.share == 1
     assert len(trigger.tokens) == search.nwords

@@ -78,3 +78,17 @@ def planted(kind):
     train = make_texts(0, 600)
     attack = make_text_attack(kind, 3, train, USABLE)
     return trained(attack.poison(train, 0.1, seed=0)), attack
+
+
+def searched(search, kind, others):
+    """Return what a search finds beside ``others`` in a model with a backdoor, in a clean one."""
+    samples = make_texts(5, 80)
+    model, _ = planted(kind)
+    return tuple(search.run(one, samples, contrast=others) for one in (model, clean_twin(0)))
+
+
+def alone_and_beside_itself(search, kind):
+    """Return what a search finds in a model with a backdoor, alone and with itself for twins."""
+    samples = make_texts(5, 80)
+    model, _ = planted(kind)
+    return tuple(search.run(model, samples, contrast=others) for others in ((), (model, model)))
