@@ -9,6 +9,8 @@ Run: python -m bench.false_alarms [--networks N] [--keep DIR]
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -31,7 +33,9 @@ def main() -> None:
     """Audit each network, then print what alarmed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=20)
-    parser.add_argument("--keep", type=Path, help="a folder that keeps seeds and reports")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder that keeps seeds and reports; those there are reused"
+    )
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = (chosen.keep or Path(scratch)).absolute()
@@ -42,11 +46,16 @@ def main() -> None:
 def _report_of(folder: Path, number: int) -> dict[str, Any]:
     from seedpack_cli.demo.network import load_images  # noqa: PLC0415 -- imports torch
 
-    digits = load_images()
     own = folder / f"network{number}"
-    own.mkdir(parents=True, exist_ok=True)
-    words = publish_digits(own, _learnt(digits, number), digits, _FIRST + number)
-    report = audit_published(own, words, str(folder / "cache"))
+    done = own / "report" / "report.json"
+    if done.exists():  # a report appears when it is complete
+        report: dict[str, Any] = json.loads(done.read_bytes())
+    else:
+        shutil.rmtree(own, ignore_errors=True)  # what an interrupted run left
+        own.mkdir(parents=True)
+        digits = load_images()
+        words = publish_digits(own, _learnt(digits, number), digits, _FIRST + number)
+        report = audit_published(own, words, str(folder / "cache"))
     alarms = [result["audit"] for result in report["results"] if result["status"] == "fail"]
     print(f"network {number}: {', '.join(alarms) or 'no alarm'}", flush=True)
     return report
