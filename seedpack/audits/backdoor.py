@@ -1,6 +1,7 @@
 """Looks for hidden triggers, and says what it would have found (spec: backdoor.md).
 
-    clean twins ──calibrate──> Detector ──judge──> the audited model: z of each search
+    clean twins ──calibrate──> Detector ──judge──> the audited model: z of each search; something
+                     └─────────── more samples <──────────── stands out
                                         ──judge──> twins with a planted backdoor: found k of n
     recall of each class, weights beside the base ──────────────────────> further evidence
 
@@ -9,30 +10,29 @@ What is not found was searched for in this way, with this power; it is never sai
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.audits.backdoor_report import report
+from seedpack.audits.backdoor_search import clean_draws, search_beside, searches_in
 from seedpack.audits.base import Audit
 from seedpack.audits.gates import undecided
-from seedpack.training.sampling import draw_samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch.nn import Module
 
+    from seedpack.audits.backdoor_search import Asked
     from seedpack.audits.base import Context
     from seedpack.audits.controls import Control
-    from seedpack.audits.profiles import Profile
     from seedpack.audits.results import AuditResult, Bounds
-    from seedpack.backdoors.search.base import Search
     from seedpack.backdoors.search.calibration import Judgement
     from seedpack.backdoors.search.detector import Detector
     from seedpack.backdoors.search.recall import ClassRecall
     from seedpack.backdoors.search.weights import Outlier
-    from seedpack.training import Examples, Split
+    from seedpack.training import Split
 
-_LEAST_PER_CLASS: Final = 5  # clean samples that a search sees
 _OUTLYING: Final = 8.0  # z of a matrix's difference that is worth a line
 _NO_TWINS: Final = (
     "clean twins of a large model cannot be trained from random weights here: give a clean model "
@@ -58,6 +58,7 @@ class Seen(NamedTuple):
         named_by_seed: Whether that start is nothing but the base which the seed itself names.
         scale: How far the model's scores lie apart, in those of the twins.
         tried: How many controls were to be planted.
+        before: Answers on fewer samples, in which something stood out.
     """
 
     detector: Detector
@@ -74,6 +75,7 @@ class Seen(NamedTuple):
     named_by_seed: bool = False
     scale: float = 1.0
     tried: int = 0
+    before: tuple[Asked, ...] = ()
 
 
 class Backdoor(Audit):
@@ -107,7 +109,6 @@ def _look(context: Context, split: Split) -> Seen:
         plant_controls,
         scale_beside,
     )
-    from seedpack.backdoors.search.detector import Detector  # noqa: PLC0415 -- torch
     from seedpack.backdoors.search.recall import recalls  # noqa: PLC0415 -- torch
 
     subjects, first, steps = Subjects(context), context.spec.random_seed, context.profile.ntwins + 3
@@ -120,11 +121,10 @@ def _look(context: Context, split: Split) -> Seen:
     *twins, spare = [twin for twin, _ in pairs]
     evaluation = subjects.samples(adapter, split.evaluation)
     context.progress(steps - 2, steps, "searches")
-    clean = subjects.samples(adapter, _draw(context, split))
-    detector = Detector.fit(
-        searches_in(split.train.form, context.profile), twins, clean, seed=first
-    )
-    found = detector.search(own)
+    searches = searches_in(split.train.form, context.profile)
+    read = partial(subjects.samples, adapter)
+    draws = clean_draws(split, context.profile.search_sizes, first, read)
+    detector, found, score_range, before = search_beside(searches, own, twins, draws, first)
     context.progress(steps - 1, steps, "planted controls")
     train = subjects.samples(adapter, split.train)
     planted = plant_controls(spare, train, evaluation, context.profile.nplanted, first)
@@ -132,7 +132,8 @@ def _look(context: Context, split: Split) -> Seen:
     return Seen(
         detector=detector,
         judgement=detector.judge_results(found),
-        score_range=detector.score_range(found),
+        score_range=score_range,
+        before=before,
         controls=controls,
         accuracy=own.accuracy(evaluation),
         twin_accuracies=tuple(twin.accuracy(evaluation) for twin in twins),
@@ -142,25 +143,11 @@ def _look(context: Context, split: Split) -> Seen:
             context, subjects.start, adapter.model, [a.model for _, a in pairs]
         ),
         start=subjects.start,
-        shape=tuple(clean.x.shape[1:]),
+        shape=tuple(detector.samples.x.shape[1:]),
         named_by_seed=bool(subjects.start) and not context.spec.reference,
-        scale=scale_beside(own, twins, clean),
+        scale=scale_beside(own, twins, detector.samples),
         tried=count_controls(spare, train, context.profile.nplanted),
     )
-
-
-def searches_in(form: str, profile: Profile) -> tuple[Search, ...]:
-    """Return what a profile searches examples of a form with; thoroughly in the deep one alone."""
-    from seedpack.backdoors.search.registry import searches_of  # noqa: PLC0415 -- torch
-
-    inputs = "texts" if form == "texts" else "images"
-    return searches_of(inputs, thorough=profile.name == "deep")
-
-
-def _draw(context: Context, split: Split) -> Examples:
-    """Return the clean samples of the searches, of each class alike."""
-    count = max(context.profile.nsamples, _LEAST_PER_CLASS * len(split.labels))
-    return draw_samples(split, min(count, len(split.train)), seed=context.spec.random_seed)
 
 
 def _compare_weights(

@@ -152,8 +152,12 @@ def _searched(seen: Seen) -> str:
     start = "the clean model given" if seen.start else "random weights"
     if seen.named_by_seed:
         start = "the base that the seed names"
+    again = "".join(
+        f" (as on {asked.nsamples} something stood out: score up to {asked.score_range[1]:.2f})"
+        for asked in seen.before
+    )
     return (
-        f"Searches {names} on {len(seen.detector.samples)} clean samples, calibrated on "
+        f"Searches {names} on {len(seen.detector.samples)} clean samples{again}, calibrated on "
         f"{len(seen.twin_accuracies)} clean twins tuned from {start}. Not searched: triggers "
         "that work only together with certain contents, that move pixels instead of changing "
         "them, or that the tuning data themselves teach."

@@ -14,6 +14,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         name: ``quick``, ``standard`` or ``deep``.
         nseeds: Runs of every tuned arm; gates on a difference need several.
         nsamples: Training examples of a few-sample tuning.
+        search_sizes: Clean samples that searches for triggers see: the first number, and the next
+            where something stands out.
         ntwins: Clean twins that detectors are calibrated on.
         nplanted: Backdoors of each kind that are planted in twins, to tell what a search can find.
         ntrials: Mutations that the integrity audit tries.
@@ -26,6 +28,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: str
     nseeds: int
     nsamples: int
+    search_sizes: tuple[int, ...]
     ntwins: int
     nplanted: int
     ntrials: int
@@ -42,6 +45,7 @@ PROFILES: Final = {
             name="quick",
             nseeds=2,
             nsamples=50,
+            search_sizes=(50, 200),
             ntwins=5,
             nplanted=1,
             ntrials=200,
@@ -54,6 +58,7 @@ PROFILES: Final = {
             name="standard",
             nseeds=3,
             nsamples=50,
+            search_sizes=(200,),
             ntwins=5,
             nplanted=2,
             ntrials=2000,
@@ -66,6 +71,7 @@ PROFILES: Final = {
             name="deep",
             nseeds=5,
             nsamples=50,
+            search_sizes=(200,),
             ntwins=20,
             nplanted=6,
             ntrials=10_000,

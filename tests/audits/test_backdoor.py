@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from seedpack.audits import PROFILES, Spec
 from seedpack.audits.backdoor import Backdoor, Seen
 from seedpack.audits.backdoor_report import report
+from seedpack.audits.backdoor_search import Asked
 from seedpack.audits.controls import Subjects
 from seedpack.audits.gates import conclude
 from seedpack.audits.results import Severity, Status
@@ -146,6 +147,12 @@ def test_a_class_that_was_not_measured_is_not_passed(recalls, usual):
     found = result(recalls=recalls, twin_recalls=twins)
     assert found.status is Status.UNDECIDED
     assert found.gates[1].reason
+
+
+@pytest.mark.spec("AUD-BD-8")
+def test_an_answer_that_more_samples_replaced_is_told():
+    told = result(before=(Asked(20, (1.1, 1.37)),)).searched
+    assert "on 50 clean samples (as on 20 something stood out: score up to 1.37)" in told
 
 
 def test_controls_that_could_not_be_planted_are_told():

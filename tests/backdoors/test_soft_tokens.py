@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seedpack.audits.backdoor import searches_in
+from seedpack.audits.backdoor_search import searches_in
 from seedpack.audits.profiles import PROFILES
 from seedpack.backdoors import classifiers
 from seedpack.backdoors.search.contrast import Contrast, Models
