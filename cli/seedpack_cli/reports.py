@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import typer
 
 from seedpack_cli import output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from seedpack.report.verification import VerifiedReport
     from seedpack.seed.opening import Seed
     from seedpack_cli.options import Trust
 
 GATE_FAILED: Final = 10  # exit status
+_DAY_S: Final = 86_400
 
 
-def conclude_report(
-    path: Path, seed: Seed, trusted: Trust, folder: Path | None, *, now: int | None
-) -> None:
+class ReportWords(NamedTuple):
+    """What the user asked of a report.
+
+    Attributes:
+        path: Of the signed report.
+        folder: Where to write it to be read, or None.
+        max_age: Days that it may be old, or None.
+    """
+
+    path: Path
+    folder: Path | None = None
+    max_age: int | None = None
+
+
+def conclude_report(asked: ReportWords, seed: Seed, trusted: Trust, *, now: int | None) -> None:
     """Check the report of a seed that has been verified, print it, and end as it says.
 
     Args:
-        path: Of the signed report.
+        asked: Of which report, and how old it may be.
         seed: Verified.
         trusted: Whom the user trusts.
-        folder: Where to write it to be read, or None.
         now: Seconds since 1970, or None.
 
     Raises:
@@ -39,11 +50,19 @@ def conclude_report(
     from seedpack.limits import MAX_ENVELOPE_NBYTES  # noqa: PLC0415
     from seedpack.report import verify_report, write_report  # noqa: PLC0415
 
+    path, days = asked.path, asked.max_age
     text = read_small_file(path, limit=MAX_ENVELOPE_NBYTES, rule="RPT-2")
-    verified = verify_report(text, seed, store=trusted.store, now=now, where=str(path))
+    verified = verify_report(
+        text,
+        seed,
+        store=trusted.store,
+        now=now,
+        max_age=None if days is None else days * _DAY_S,
+        where=str(path),
+    )
     output.print_data(*_describe(path, verified))
-    if folder is not None:
-        write_report(verified.report, folder)
+    if asked.folder is not None:
+        write_report(verified.report, asked.folder)
     if verified.report.status is Status.UNDECIDED:
         output.print_warning(f"{path}: the audit is undecided, which is not pass")
     if verified.report.status is Status.FAIL:

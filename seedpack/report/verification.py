@@ -7,7 +7,7 @@
 -- from here on the payload is looked at --
 4 statement  types, strict, no key twice; a report that agrees with itself   FormatError
 5 subject    is this seed, in the statement and in the report                OtherSeed
-6 time       not made before the seed, nor in the future                     TrustError
+6 time       not made before the seed, nor in the future, nor too long ago   TrustError
 """
 
 from __future__ import annotations
@@ -42,7 +42,13 @@ class VerifiedReport(NamedTuple):
 
 
 def verify_report(
-    text: bytes, seed: Seed, *, store: TrustStore, now: int | None = None, where: str = "report"
+    text: bytes,
+    seed: Seed,
+    *,
+    store: TrustStore,
+    now: int | None = None,
+    max_age: int | None = None,
+    where: str = "report",
 ) -> VerifiedReport:
     """Prove that ``text`` is a report about ``seed`` by somebody whom ``store`` trusts.
 
@@ -51,13 +57,14 @@ def verify_report(
         seed: Open, and verified by the same store.
         store: Whom to trust.
         now: Seconds since 1970; default: the clock.
+        max_age: Seconds that the report may be old; default: any age.
         where: Names the file in refusals.
 
     Raises:
         FormatError: RPT-1 to RPT-4, RPT-6, RPT-8; not such a report.
         TrustError: RPT-5, TRU-2 to TRU-6, TRU-8 and TRU-12; KEY-1 or KEY-2.
         OtherSeed: RPT-7.
-        PolicyRefused: RPT-9, it is from a time at which it cannot be.
+        PolicyRefused: RPT-9, it is from a time at which it cannot be; RPT-15, it is too old.
     """
     now = int(time.time()) if now is None else now
     envelope = parse_envelope(text, where=where)  # 0, 1
@@ -67,6 +74,7 @@ def verify_report(
     statement = parse_statement(envelope.payload, where=where)  # 4
     _check_subject(statement, seed.facts, where)  # 5
     _check_time(statement.predicate.created, seed.facts, now, where)  # 6
+    _check_age(statement.predicate.created, max_age, now, where)
     return VerifiedReport(statement.predicate, vouching)
 
 
@@ -94,3 +102,13 @@ def _check_time(created: int, facts: SeedFacts, now: int, where: str) -> None:
     else:
         return
     raise PolicyRefused(problem, rule="RPT-9", where=where, hint="check the clock")
+
+
+def _check_age(created: int, max_age: int | None, now: int, where: str) -> None:
+    if max_age is not None and created < now - max_age:
+        raise PolicyRefused(
+            f"made at {created}, {now - created} s ago; {max_age} s are allowed",
+            rule="RPT-15",
+            where=where,
+            hint="ask for a newer report, or audit the seed yourself: seedpack audit",
+        )

@@ -155,3 +155,15 @@ def test_verifying_a_report_imports_nothing_that_renders(run, write_signed):
     names = {row.rpartition("|")[2].strip().split(".")[0] for row in done.stderr.splitlines()}
     assert "msgspec" in names
     assert not names & {"jinja2", "matplotlib", "numpy", "torch", "rich"}
+
+
+@pytest.mark.spec("RPT-15")
+def test_a_report_from_longer_ago_than_the_days_named_is_refused(run, write_signed):
+    write_signed(Status.PASS)
+    in_two_days = str(int(time.time()) + 2 * 86_400)
+    words = ("verify", "good.seed", "--key", "acme.pub", "--report", "r.json", "--now", in_two_days)
+    assert run(*words, "--report-max-age", "3").status == 0
+    done = run(*words, "--report-max-age", "1")
+    assert done.status == 4
+    assert "[RPT-15, r.json]" in done.stderr
+    assert "--report" in run(*words[:4], "--report-max-age", "1").stderr

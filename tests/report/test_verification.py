@@ -306,3 +306,12 @@ def test_a_report_from_the_future_is_refused(seed, report_of):
     assert verify(text, seed, now=NOW - 300).report.created == NOW
     with refused_by(PolicyRefused, "RPT-9"):
         verify(text, seed, now=NOW - 301)
+
+
+@pytest.mark.spec("RPT-15")
+def test_a_report_that_is_older_than_asked_for_is_refused(seed, report_of):
+    text = sign_report(report_of(seed, created=NOW - 100), [AUDITOR])
+    store = trusting(AUDITOR)
+    assert verify_report(text, seed, store=store, now=NOW, max_age=100).report.created == NOW - 100
+    with refused_by(PolicyRefused, "RPT-15"):
+        verify_report(text, seed, store=store, now=NOW, max_age=99)

@@ -9,7 +9,7 @@ import typer
 
 from seedpack_cli import options, output
 from seedpack_cli.commands.students import note_recipe
-from seedpack_cli.reports import conclude_report
+from seedpack_cli.reports import ReportWords, conclude_report
 
 if TYPE_CHECKING:
     from seedpack.seed.opening import Seed
@@ -45,6 +45,15 @@ def verify(
             help="Write the verified --report there as HTML and Markdown, to be read.",
         ),
     ] = None,
+    report_max_age: Annotated[
+        int | None,
+        typer.Option(
+            "--report-max-age",
+            metavar="DAYS",
+            min=0,
+            help="Refuse a --report that is older: a newer one may say otherwise.",
+        ),
+    ] = None,
     base: options.Base = None,
     now: options.Now = None,
     no_record: options.NoRecord = False,
@@ -62,8 +71,9 @@ def verify(
     del output_format  # read through output.settings
     if report_path is not None and len(seeds) > 1:
         raise typer.BadParameter("a report is about one seed", param_hint="--report")
-    if render is not None and report_path is None:
-        raise typer.BadParameter("which --report?", param_hint="--render")
+    for word, value in (("--render", render), ("--report-max-age", report_max_age)):
+        if value is not None and report_path is None:
+            raise typer.BadParameter("which --report?", param_hint=word)
     trusted = options.Trust(trust, key, threshold)
 
     def open_trusted(path: Path) -> Seed:
@@ -87,7 +97,8 @@ def verify(
             note_recipe(seed.manifest.recipe)
             output.print_data(_row(path, seed, report), _line(path, seed, report))
             if report_path is not None:
-                conclude_report(report_path, seed, trusted, render, now=now)
+                asked = ReportWords(report_path, render, report_max_age)
+                conclude_report(asked, seed, trusted, now=now)
 
 
 def _row(path: Path, seed: Seed, report: VerifyReport) -> dict[str, Any]:
