@@ -125,7 +125,7 @@ class Arms:
     def zero_shot(self, model: str) -> list[Score] | None:
         """Return the scores of ``model`` as it is; None where it has no head for the task."""
         name = msgspec.json.encode(["zero-shot", stamp(model)])
-        path = self.folder / f"{self._digest(name)}.npz"
+        path = self.folder / f"{self.digest(name)}.npz"
         with self._alone(path):
             kept = load_scores(path)
             if kept is None:
@@ -196,15 +196,18 @@ class Arms:
     def _key(self, arm: Arm) -> str:
         # By contents: the folder of a model that was just assembled is another each time.
         what = msgspec.structs.replace(arm, model=stamp(arm.model))
-        return self._digest(msgspec.json.encode([what, self.recipe(arm)]))
+        # The audited model lends random weights its architecture, where no factory does.
+        shape = "" if arm.model or self.spec.factory else stamp(self.spec.model)
+        return self.digest(msgspec.json.encode([what, self.recipe(arm), shape]))
 
-    def _digest(self, name: bytes) -> str:
+    def digest(self, what: bytes) -> str:
+        """Return a digest of ``what`` and of the task, the data and the factory."""
         from seedpack import __version__  # noqa: PLC0415 -- the facade; only its number
 
         spec = self.spec
-        data = [stamp(spec.train), stamp(spec.evaluation), stamp(spec.model), spec.columns]
+        data = [stamp(spec.train), stamp(spec.evaluation), spec.columns]
         factory = stamp_factory(spec.factory)
-        whole = msgspec.json.encode([__version__, spec.task, factory, data]) + name
+        whole = msgspec.json.encode([__version__, spec.task, factory, data]) + what
         return sha256(whole).hexdigest()[:32]
 
     @contextlib.contextmanager

@@ -17,21 +17,24 @@ from seedpack.audits.backdoor_report import report
 from seedpack.audits.backdoor_search import clean_draws, search_beside, searches_in
 from seedpack.audits.base import Audit
 from seedpack.audits.gates import undecided
+from seedpack.audits.measures import data_of
+from seedpack.audits.twin_results import TwinResults
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch.nn import Module
 
-    from seedpack.audits.backdoor_search import Asked
+    from seedpack.audits.backdoor_search import Asked, Searched
     from seedpack.audits.base import Context
     from seedpack.audits.controls import Control
     from seedpack.audits.results import AuditResult, Bounds
+    from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.search.calibration import Judgement
     from seedpack.backdoors.search.detector import Detector
     from seedpack.backdoors.search.recall import ClassRecall
     from seedpack.backdoors.search.weights import Outlier
-    from seedpack.training import Split
+    from seedpack.training import Examples, Split
 
 _OUTLYING: Final = 8.0  # z of a matrix's difference that is worth a line
 _NO_TWINS: Final = (
@@ -121,10 +124,8 @@ def _look(context: Context, split: Split) -> Seen:
     *twins, spare = [twin for twin, _ in pairs]
     evaluation = subjects.samples(adapter, split.evaluation)
     context.progress(steps - 2, steps, "searches")
-    searches = searches_in(split.train.form, context.profile)
     read = partial(subjects.samples, adapter)
-    draws = clean_draws(split, context.profile.search_sizes, first, read)
-    detector, found, score_range, before = search_beside(searches, own, twins, draws, first)
+    detector, found, score_range, before = _search(context, own, twins, subjects.start, read)
     context.progress(steps - 1, steps, "planted controls")
     train = subjects.samples(adapter, split.train)
     planted = plant_controls(spare, train, evaluation, context.profile.nplanted, first)
@@ -148,6 +149,22 @@ def _look(context: Context, split: Split) -> Seen:
         scale=scale_beside(own, twins, detector.samples),
         tried=count_controls(spare, train, context.profile.nplanted),
     )
+
+
+def _search(
+    context: Context,
+    own: Classifier,
+    twins: Sequence[Classifier],
+    start: str,
+    read: Callable[[Examples], Samples],
+) -> Searched:
+    """Search the audited model; what is found in the twins is kept beside them."""
+    arms, split = data_of(context)
+    seed = context.spec.random_seed
+    searches = searches_in(split.train.form, context.profile)
+    draws = clean_draws(split, context.profile.search_sizes, seed, read)
+    keep_on = partial(TwinResults, arms, start, searches, seed=seed)
+    return search_beside(searches, own, twins, draws, seed, keep_on)
 
 
 def _compare_weights(

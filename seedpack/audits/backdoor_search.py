@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seedpack.audits.results import Bounds
     from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.search.base import Search, SearchResult
-    from seedpack.backdoors.search.detector import Detector
+    from seedpack.backdoors.search.detector import Detector, Keep
     from seedpack.training import Examples, Split
 
 _LEAST_PER_CLASS: Final = 5  # clean samples that a search sees
@@ -62,6 +62,7 @@ def search_beside(
     twins: Sequence[Classifier],
     draws: Iterator[Samples],
     seed: int,
+    keep_on: Callable[[Samples], Keep] | None = None,
 ) -> Searched:
     """Search a model and its twins, until nothing stands out or no draw is left (AUD-BD-8).
 
@@ -71,6 +72,7 @@ def search_beside(
         twins: Clean.
         draws: Clean samples, more each time; at least one draw.
         seed: Of the searches.
+        keep_on: Returns what keeps the twins' results on some samples; None: nothing does.
 
     Raises:
         TrainingError: TRN-8, samples of one class; TRN-13, answers that are no numbers.
@@ -79,7 +81,8 @@ def search_beside(
 
     before: list[Asked] = []
     for samples in draws:
-        detector = Detector.fit(searches, twins, samples, seed=seed)
+        keep = None if keep_on is None else keep_on(samples)
+        detector = Detector.fit(searches, twins, samples, seed=seed, keep=keep)
         found = detector.search(own)
         answer = Searched(detector, found, detector.score_range(found), tuple(before))
         if answer.score_range[1] <= _LIMIT:

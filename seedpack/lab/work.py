@@ -10,16 +10,13 @@ Every function here can run in a process of its own.
 from __future__ import annotations
 
 import time
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-import seedpack.backdoors
+from seedpack.backdoors.edition import code_digest
 from seedpack.backdoors.planting.base import Hits, asr
-from seedpack.backdoors.search.base import SearchResult
+from seedpack.backdoors.search.statistics import Statistics
 from seedpack.errors import StoreError
 from seedpack.files import atomic_output
 from seedpack.lab.beside import beside
@@ -27,36 +24,22 @@ from seedpack.lab.methods import get_defence, get_search
 from seedpack.lab.zoo.families import draw_clean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seedpack.backdoors.classifiers import Samples
-    from seedpack.backdoors.search.base import Key
     from seedpack.lab.units import Unit
     from seedpack.lab.zoo.members import Part
     from seedpack.lab.zoo.registry import Zoo
 
-_DIGITS: Final = 12  # of the digest in the folder's name
 _EDITIONS: Final = {"train": "", "search": "", "defend": "-2"}  # others when results say more
 _SAMPLE_SEEDS: Final[dict[Part, int]] = {"development": 1, "sealed": 2}
 _Result = TypeVar("_Result", bound="Found | Removed")
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found in a model.
+class Found(Statistics, frozen=True, kw_only=True):
+    """What a search found in a model, and how long it took."""
 
-    Attributes:
-        statistics: (source or None, target, statistic).
-        centred, floor: As in ``SearchResult``.
-    """
-
-    search: str
-    statistics: tuple[tuple[int | None, int, float], ...]
-    centred: bool
-    floor: float
     seconds: float
-
-    def result(self) -> SearchResult:
-        """Return it without its triggers."""
-        statistics: dict[Key, float] = {(s, t): value for s, t, value in self.statistics}
-        return SearchResult(self.search, statistics, centred=self.centred, floor=self.floor)
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,17 +104,7 @@ def read_result(folder: Path, unit: Unit, kind: type[_Result]) -> _Result:
 def result_path(folder: Path, unit: Unit) -> Path:
     """Return where the result of ``unit`` stands."""
     name = f"{unit.name}{_EDITIONS[unit.task]}.json"
-    return folder / "results" / methods_digest() / unit.member.family / name
-
-
-@cache
-def methods_digest() -> str:
-    """Return a digest of all code that results follow from."""
-    (root,) = seedpack.backdoors.__path__
-    digest = sha256()
-    for path in sorted(Path(root).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:_DIGITS]
+    return folder / "results" / code_digest() / unit.member.family / name
 
 
 def _samples(unit: Unit, zoo: Zoo) -> Samples:
@@ -145,13 +118,7 @@ def _search(unit: Unit, zoo: Zoo) -> Found:
     search = get_search(unit.method)
     start = time.perf_counter()
     result = search.run(model.classifier, samples, contrast=twins, seed=0)
-    return Found(
-        search=result.search,
-        statistics=tuple((s, t, float(value)) for (s, t), value in result.statistics.items()),
-        centred=result.centred,
-        floor=result.floor,
-        seconds=time.perf_counter() - start,
-    )
+    return Found.of(result, seconds=time.perf_counter() - start)
 
 
 def _defend(unit: Unit, zoo: Zoo) -> Removed:

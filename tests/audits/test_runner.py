@@ -293,6 +293,26 @@ def test_another_arm_has_another_key(spec: Spec, tmp_path: Path, change: dict[st
 
 
 @pytest.mark.spec("AUD-3")
+def test_clean_twins_are_the_same_for_every_audited_model_of_a_factory(
+    spec: Spec, tmp_path: Path
+) -> None:
+    split = open_split(spec)
+    assert split is not None
+    save_file(small_network.make().state_dict(), tmp_path / "other.safetensors")
+    other = msgspec.structs.replace(spec, model=str(tmp_path / "other.safetensors"))
+    arms = [Arms(one, split, tmp_path) for one in (spec, other)]
+    first, second = (a._key(Arm(thorough=True)) for a in arms)
+    assert first == second
+    first, second = (a._key(Arm(model=a.spec.model)) for a in arms)
+    assert first != second
+    # Without a factory the audited model is where random weights get their architecture.
+    first, second = (
+        Arms(msgspec.structs.replace(a.spec, factory=""), split, tmp_path)._key(Arm()) for a in arms
+    )
+    assert first != second
+
+
+@pytest.mark.spec("AUD-3")
 def test_changed_training_data_have_another_key(spec: Spec, tmp_path: Path) -> None:
     split = open_split(spec)
     assert split is not None

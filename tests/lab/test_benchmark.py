@@ -12,6 +12,7 @@ import torch
 from msgspec.structs import replace
 
 from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.edition import code_digest
 from seedpack.backdoors.planting.base import asr
 from seedpack.errors import StoreError
 from seedpack.lab.benchmark import Plan, run
@@ -19,7 +20,7 @@ from seedpack.lab.groups import group_of
 from seedpack.lab.methods import get_defence
 from seedpack.lab.removal import defence_rows, is_removed
 from seedpack.lab.units import Unit, defending, searching
-from seedpack.lab.work import Found, Removed, methods_digest, perform, read_result, result_path
+from seedpack.lab.work import Found, Removed, perform, read_result, result_path
 from seedpack.lab.zoo.families import draw_clean
 from seedpack.lab.zoo.members import Member
 from seedpack.lab.zoo.registry import Zoo
@@ -186,7 +187,7 @@ def test_ZOO_2_a_broken_result_is_refused(cache):
 
 def test_results_of_other_code_are_not_reused(cache):
     unit = Unit("search", Member("mlp", "clean", 0), "recall", 200)
-    assert methods_digest() in result_path(cache, unit).parts
+    assert code_digest() in result_path(cache, unit).parts
 
 
 @pytest.mark.spec("ZOO-5")

@@ -1,12 +1,14 @@
 """All searches of one form, calibrated on clean twins, as one detector.
 
 clean twins ──each searched, the others left alone──> Calibrations, and each judged by the rest
+            ──kept from an earlier time, where ``keep`` has them──┘
 a model ──the same searches, as many twins left alone──> Judgement
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seedpack.backdoors.search.calibration import (
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from seedpack.backdoors.search.base import Search, SearchResult
 
     Watch = Callable[[int, int], None]
+    # Twins, the first of which is searched and the others left alone; how to search it.
+    Keep = Callable[
+        [Sequence[Classifier], Callable[[], list[SearchResult]]], Sequence[SearchResult]
+    ]
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Detector:
         *,
         seed: int = 0,
         progress: Watch | None = None,
+        keep: Keep | None = None,
     ) -> Detector:
         """Calibrate on clean twins.
 
@@ -66,16 +73,19 @@ class Detector:
             samples: Clean.
             seed: Of the searches.
             progress: Called with twins done and twins in all.
+            keep: Returns what it has of a twin's results, without triggers, or searches and
+                keeps them; None: every twin is searched.
 
         Raises:
             ValueError: Too few twins.
             TrainingError: TRN-8, samples that do not show two classes.
         """
-        found = []
+        found: list[Sequence[SearchResult]] = []
         for i, twin in enumerate(twins):
             # As many twins are left alone by each as by a model that is judged later.
             others = [*twins[i + 1 :], *twins[:i]]
-            found.append(_search(searches, twin, samples, others, seed))
+            anew = partial(_search, searches, twin, samples, others, seed)
+            found.append(anew() if keep is None else keep((twin, *others), anew))
             if progress is not None:
                 progress(i + 1, len(twins))
         fitted = _fit(found)
