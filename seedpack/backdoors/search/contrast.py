@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seedpack.backdoors.classifiers import Samples, TextClassifier, is_large
+from seedpack.backdoors.classifiers import Samples, TextClassifier
 from seedpack.backdoors.search.base import Search, SearchResult, Trigger
 from seedpack.backdoors.search.probes import effects, log_odds, make_probe
 from seedpack.backdoors.texts import frame_of, mask_of, words_of
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 
 _FILLERS: Final = 32  # words, or phrases, drawn at random
-_FEW_FILLERS: Final = 16  # where a pass takes milliseconds
 _PRIOR: Final = 4.0  # twins that the usual variance counts for, beside a candidate's own
 _NORMAL: Final = 1.4826  # standard deviations per median absolute deviation
 _DIFFER: Final = 2  # twins, from which on it is known how they differ
@@ -69,8 +68,7 @@ class Contrast:
         """
         generator = torch.Generator().manual_seed(seed)
         own, others = models
-        count = _FEW_FILLERS if is_large(own) else _FILLERS
-        drawn = words[torch.randint(len(words), (count, probe.count), generator=generator)]
+        drawn = words[torch.randint(len(words), (_FILLERS, probe.count), generator=generator)]
         # Of two twins or more it is known how they differ, without asking the model itself.
         asked = others if len(others) >= _DIFFER else (own, *others)
         self._set(

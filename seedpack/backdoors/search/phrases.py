@@ -46,7 +46,7 @@ class _Effort(NamedTuple):
 
 
 _FULL: Final = _Effort(beam=8, tried=16, texts=4, kept=64, rounds=8)
-_REDUCED: Final = _Effort(beam=4, tried=8, texts=3, kept=16, rounds=4)  # a seventh
+_REDUCED: Final = _Effort(beam=4, tried=8, texts=4, kept=16, rounds=4)  # an eighth
 
 
 class PhraseSearch(ContrastSearch):
