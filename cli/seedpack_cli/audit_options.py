@@ -69,7 +69,8 @@ Cache = Annotated[
         "--cache",
         metavar="DIR",
         rich_help_panel=_PANEL,
-        help="Where finished parts are kept, so that an interrupted audit goes on.",
+        help="Where finished parts are kept, so that an interrupted audit goes on; in a folder "
+        "named here clean twins stay for the next audit on the same data, of any model.",
         show_default="in the user's cache folder",
     ),
 ]

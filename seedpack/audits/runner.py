@@ -272,7 +272,7 @@ def _watch_of(name: str, progress: Watch) -> Callable[[int, int, str], None]:
 
 
 def _start_worker(processes: int) -> None:
-    """Give this process its share of the cores, and let it leave no folder behind.
+    """Give this process its share of the cores, and let it end with its parent, leaving no folder.
 
     More threads than cores would wait for each other.
     """
@@ -280,6 +280,15 @@ def _start_worker(processes: int) -> None:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = threads
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_leave_after_parent, daemon=True).start()
+
+
+def _leave_after_parent() -> None:
+    """Tell this process to end once nobody waits for its result, however the parent ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:

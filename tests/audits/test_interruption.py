@@ -8,10 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.audits.worlds import write_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROGRAM = """
 import sys
@@ -45,10 +49,23 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def to_all(process: subprocess.Popen[str]) -> int:
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    return 130
+
+
+def to_the_first(process: subprocess.Popen[str]) -> int:
+    process.kill()  # as where memory runs out
+    return -signal.SIGKILL
+
+
 @pytest.mark.slow
 @pytest.mark.spec("AUD-8")
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
-def test_an_interrupted_audit_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [to_all, to_the_first])
+def test_an_interrupted_audit_leaves_no_process_and_no_folder(
+    tmp_path: Path, end: Callable[[subprocess.Popen[str]], int]
+) -> None:
     from safetensors.torch import save_file
 
     from tests.audits import small_network
@@ -71,9 +88,9 @@ def test_an_interrupted_audit_leaves_no_process_and_no_folder(tmp_path: Path) ->
     while len(list(work.glob("scratch-*"))) < 2:
         assert process.poll() is None, process.communicate()
     children = children_of(process.pid)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    status = end(process)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == status, errors
     assert "Traceback" not in errors
     for _ in range(100):  # the one that watches over semaphores ends after its parent
         if not any(map(is_running, children)):
