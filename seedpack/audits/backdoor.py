@@ -88,7 +88,7 @@ class Backdoor(Audit):
     title = "Hidden triggers"
     needs = frozenset({"data"})
     tasks = frozenset({"text-classification", "image-classification", "generic"})
-    is_long = True
+    effort = 18
 
     def run(self, context: Context) -> AuditResult:
         """Train twins, search, plant controls.

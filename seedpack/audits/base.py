@@ -168,14 +168,15 @@ class Audit(ABC):
         title: For people.
         needs: Of ``seed``, ``data``, ``original``: without these it is undecided, and says so.
         tasks: Names of tasks that it is for; empty: all.
-        is_long: Takes as long as all others together; begun first, beside them.
+        effort: How long it takes beside the others, roughly; the longest are begun first, so that
+            no core waits for the last one.
     """
 
     id: ClassVar[str]
     title: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     tasks: ClassVar[frozenset[str]] = frozenset()
-    is_long: ClassVar[bool] = False
+    effort: ClassVar[int] = 1
 
     @abstractmethod
     def run(self, context: Context) -> AuditResult:

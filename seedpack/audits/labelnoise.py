@@ -58,6 +58,7 @@ class LabelNoise(Audit):
     title = "Wrong labels in the tuning data"
     needs = frozenset({"data"})
     tasks = frozenset({"text-classification", "image-classification", "generic"})
+    effort = 3
 
     def run(self, context: Context) -> AuditResult:
         """Tune on labels of which a share is wrong.

@@ -75,6 +75,7 @@ class Partial(Audit):
     id = "partial"
     title = "A part of the layers"
     needs = frozenset({"data"})
+    effort = 3
 
     def run(self, context: Context) -> AuditResult:
         """Leave layers out, fill them, measure.

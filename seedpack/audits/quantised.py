@@ -73,6 +73,7 @@ class Quantised(Audit):
     id = "quantised"
     title = "Fewer bits a weight"
     needs = frozenset({"data"})
+    effort = 2
 
     def run(self, context: Context) -> AuditResult:
         """Code the assembled model at each rate, and measure it.

@@ -37,7 +37,7 @@ class Reactivation(Audit):
     title = "Reactivation after defence"
     needs = frozenset({"data"})
     tasks = frozenset({"image-classification", "generic"})
-    is_long = True
+    effort = 8
 
     def run(self, context: Context) -> AuditResult:
         """Plant, defend, tune on triggered samples.

@@ -41,6 +41,7 @@ class Retention(Audit):
     id = "retention"
     title = "What was kept"
     needs = frozenset({"data"})
+    effort = 3
 
     def run(self, context: Context) -> AuditResult:
         """Measure all arms on the same examples.

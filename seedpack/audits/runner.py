@@ -208,7 +208,7 @@ def _run_all(
     progress: Watch | None,
 ) -> Iterator[tuple[str, AuditResult]]:
     """Yield each audit's result; several processes at once, where there are several audits."""
-    names = sorted(names, key=lambda name: not get_audit(name).is_long)
+    names = sorted(names, key=lambda name: -get_audit(name).effort)
     count = min(processes or min(os.cpu_count() or 1, 4), len(names))
     if count <= 1:
         for name in names:

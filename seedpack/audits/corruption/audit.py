@@ -44,6 +44,7 @@ class Corruption(Audit):
     id = "corruption"
     title = "Lost and damaged chunks"
     needs = frozenset({"seed", "data"})
+    effort = 4
 
     def run(self, context: Context) -> AuditResult:
         """Destroy, restore, salvage, measure.
