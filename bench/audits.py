@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SST2 = ROOT.parent / "shared" / "data" / "sst2"
 QUICK_S, STANDARD_S = 180.0, 1800.0
+DEMO = "seedpack_cli.demo.network:make_module"
 
 
 def main() -> None:
@@ -50,20 +51,23 @@ def main() -> None:
     sys.exit(_show(report, seconds, bar))
 
 
-def publish_digits(folder: Path, learnt: Digits, digits: Digits, seed: int) -> list[str]:
+def publish_digits(
+    folder: Path, learnt: Digits, digits: Digits, seed: int, factory: str = DEMO
+) -> list[str]:
     """Leave a signed seed of a network that learnt these; return how to audit it on ``digits``."""
     from safetensors.torch import save_file  # noqa: PLC0415
 
+    from seedpack.frameworks.factories import load_factory  # noqa: PLC0415
     from seedpack_cli.demo.network import train_network  # noqa: PLC0415
 
-    save_file(train_network(learnt, seed).state_dict(), folder / "model.safetensors")
+    network = train_network(learnt, seed, load_factory(factory))
+    save_file(network.state_dict(), folder / "model.safetensors")
     for name, x, y in (
         ("train", digits.train_images, digits.train_labels),
         ("eval", digits.test_images, digits.test_labels),
     ):
         np.savez(folder / f"{name}.npz", x=x.numpy(), y=y.numpy())
     _extract(folder, folder / "model.safetensors", "--parity", "20")
-    factory = "seedpack_cli.demo.network:make_module"
     data = ["--train", "train.npz", "--eval", "eval.npz", "--original", "model.safetensors"]
     return ["--task", "generic", "--factory", factory, *data, "--audit", "quick"]
 

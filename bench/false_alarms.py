@@ -3,7 +3,10 @@
     digits ──four fifths, drawn per network──> network ──extract──> seed ──seedpack audit──> gates
        └──all──> arms and twins of the audits: one cache for all ────────────────┘
 
-Run: python -m bench.false_alarms [--networks N] [--keep DIR]
+Run: python -m bench.false_alarms [--networks N] [--first N] [--factory F] [--keep DIR]
+
+With --factory bench.perceptron:make_module the networks are perceptrons of the zoo's size, which
+take half a minute each where the demo's convolutions take three.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.audits import audit_published, publish_digits
+from bench.audits import DEMO, audit_published, publish_digits
 from bench.table import Row, print_rows, print_title
 
 if TYPE_CHECKING:
@@ -33,17 +36,20 @@ def main() -> None:
     """Audit each network, then print what alarmed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="number of the first network")
+    parser.add_argument("--factory", default=DEMO)
     parser.add_argument(
         "--keep", type=Path, help="a folder that keeps seeds and reports; those there are reused"
     )
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = (chosen.keep or Path(scratch)).absolute()
-        reports = [_report_of(folder, number) for number in range(chosen.networks)]
+        numbers = range(chosen.first, chosen.first + chosen.networks)
+        reports = [_report_of(folder, number, chosen.factory) for number in numbers]
     _show(reports)
 
 
-def _report_of(folder: Path, number: int) -> dict[str, Any]:
+def _report_of(folder: Path, number: int, factory: str) -> dict[str, Any]:
     from seedpack_cli.demo.network import load_images  # noqa: PLC0415 -- imports torch
 
     own = folder / f"network{number}"
@@ -54,7 +60,8 @@ def _report_of(folder: Path, number: int) -> dict[str, Any]:
         shutil.rmtree(own, ignore_errors=True)  # what an interrupted run left
         own.mkdir(parents=True)
         digits = load_images()
-        words = publish_digits(own, _learnt(digits, number), digits, _FIRST + number)
+        learnt = _learnt(digits, number)
+        words = publish_digits(own, learnt, digits, _FIRST + number, factory)
         report = audit_published(own, words, str(folder / "cache"))
     alarms = [result["audit"] for result in report["results"] if result["status"] == "fail"]
     print(f"network {number}: {', '.join(alarms) or 'no alarm'}", flush=True)

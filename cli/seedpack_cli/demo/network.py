@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 CHANCE = 0.1  # ten classes of about equal size
 _EPOCHS = 12
@@ -64,9 +64,12 @@ def make_module(width: float = 1.0) -> nn.Sequential:
     )
 
 
-def train_network(digits: Digits, seed: int) -> nn.Sequential:
-    """Train a network from that random start."""
-    network = make_network(seed)
+def train_network(
+    digits: Digits, seed: int, make: Callable[[], nn.Module] | None = None
+) -> nn.Module:
+    """Train a network from that random start; ``make`` gives one of another architecture."""
+    torch.manual_seed(seed)
+    network = make() if make else make_module()
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     order = torch.Generator().manual_seed(seed)
     for _ in range(_EPOCHS):

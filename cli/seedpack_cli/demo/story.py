@@ -22,7 +22,7 @@ from seedpack_cli.demo import attacks, figures, network, training
 from seedpack_cli.output import format_nbytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _SEEDS: Final = (0, 1, 2)  # random starts; the first one is published
@@ -194,7 +194,7 @@ def _damage_and_repair(cast: _Cast, seed: Path, say: Callable[[str], None]) -> N
 def _rebuild(
     cast: _Cast,
     digits: network.Digits,
-    networks: list[torch.nn.Sequential],
+    networks: Sequence[torch.nn.Module],
     models: list[Path],
     say: Callable[[str], None],
 ) -> None:
