@@ -14,6 +14,7 @@ import torch
 from seedpack.errors import TrainingError
 from seedpack.frameworks.transformers_models import isolated, map_parameters
 from seedpack.training.packages import import_package
+from seedpack.training.products import quicken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,6 +78,7 @@ def load_model(
         if random_init:
             _start_as_usual(config)
             model = auto.from_config(config, trust_remote_code=False, dtype=torch.float32)
+            quicken(model)
             return model, ()
         model, info = auto.from_pretrained(
             folder,
@@ -87,6 +89,7 @@ def load_model(
             dtype=torch.float32,
             output_loading_info=True,
         )
+        quicken(model)
         return model, tuple(sorted(info["missing_keys"]))
 
 
