@@ -30,7 +30,7 @@ from seedpack.audits.arms import Arm
 from seedpack.audits.corruption.losses import KINDS, Damager, Loss
 from seedpack.audits.measures import data_of
 from seedpack.audits.partial import Partial
-from seedpack.audits.runner import open_context
+from seedpack.audits.work import open_context
 from seedpack.extract import extract
 from seedpack.lab.zoo.images import ImageFamily
 from seedpack.lab.zoo.networks import make_network

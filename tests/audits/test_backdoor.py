@@ -17,7 +17,7 @@ from seedpack.audits.backdoor_search import Asked
 from seedpack.audits.controls import Subjects
 from seedpack.audits.gates import conclude
 from seedpack.audits.results import Severity, Status
-from seedpack.audits.runner import open_context
+from seedpack.audits.work import open_context
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.search.base import SearchResult, Trigger
 from seedpack.backdoors.search.calibration import Calibration, Judgement, Verdict

@@ -15,7 +15,7 @@ from seedpack.audits.corruption.losses import Damager, Loss, draw_chunks
 from seedpack.audits.corruption.report import Baselines, Cell, make_result
 from seedpack.audits.gates import conclude
 from seedpack.audits.partial import Partial, _Model, choose_left_out, group_layers
-from seedpack.audits.runner import open_context
+from seedpack.audits.work import open_context
 from seedpack.extract import extract
 from seedpack.seed.opening import open_unverified
 from seedpack.training.scores import Score

@@ -15,7 +15,7 @@ from seedpack.audits.gates import conclude
 from seedpack.audits.integrity import Integrity
 from seedpack.audits.mutations import verify_fully
 from seedpack.audits.results import Severity
-from seedpack.audits.runner import open_context
+from seedpack.audits.work import open_context
 from seedpack.errors import IntegrityError, TrustError
 from seedpack.extract import extract, extract_delta
 from seedpack.seed.opening import open_unverified

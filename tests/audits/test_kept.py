@@ -13,7 +13,7 @@ from seedpack.audits.labelnoise import LabelNoise, mislabel
 from seedpack.audits.lowdata import LowData, _judge_loss, _losses
 from seedpack.audits.quantised import Quantised, _Coded, _judge, code_again
 from seedpack.audits.retention import Retention
-from seedpack.audits.runner import open_context, run_audit
+from seedpack.audits.work import open_context, run_audit
 from seedpack.seed.opening import open_unverified
 from seedpack.training import Examples
 from seedpack.training.scores import score_classes

@@ -18,7 +18,8 @@ from seedpack.audits.base import Audit, Context
 from seedpack.audits.gates import decide
 from seedpack.audits.kept import check_writable
 from seedpack.audits.registry import AUDITS, choose_audits, get_audit
-from seedpack.audits.runner import open_context, open_split, run_audit, run_audits
+from seedpack.audits.runner import run_audits
+from seedpack.audits.work import open_context, open_split, run_audit
 from seedpack.errors import AuditError, IntegrityError, TrainingError
 from seedpack.extract import extract
 from seedpack.limits import MAX_REPORT_NBYTES

@@ -17,8 +17,8 @@ from seedpack.audits.controls import check_tokenizers
 from seedpack.audits.labelnoise import LabelNoise
 from seedpack.audits.quantised import Quantised
 from seedpack.audits.retention import Retention
-from seedpack.audits.runner import open_context, open_split
 from seedpack.audits.shift import DomainShift
+from seedpack.audits.work import open_context, open_split
 from seedpack.errors import TrainingError
 from seedpack.training.tasks.opening import open_adapter
 from tests.audits.worlds import QUICK, run

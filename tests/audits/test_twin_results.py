@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from seedpack.audits.arms import Arms
-from seedpack.audits.runner import open_split
 from seedpack.audits.twin_results import TwinResults
+from seedpack.audits.work import open_split
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.search.detector import Detector
 from seedpack.backdoors.search.images import MaskSearch

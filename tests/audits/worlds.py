@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from seedpack.audits import PROFILES, Spec
 from seedpack.audits.gates import conclude
-from seedpack.audits.runner import open_context
+from seedpack.audits.work import open_context
 from tests.audits import small_network
 
 if TYPE_CHECKING:
