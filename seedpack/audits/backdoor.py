@@ -14,27 +14,31 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.audits.backdoor_report import report
-from seedpack.audits.backdoor_search import clean_draws, search_beside, searches_in
+from seedpack.audits.backdoor_search import (
+    SearchPlan,
+    clean_draws,
+    search_ahead,
+    search_beside,
+    searches_in,
+)
 from seedpack.audits.base import Audit
 from seedpack.audits.gates import undecided
 from seedpack.audits.measures import data_of
 from seedpack.audits.twin_results import TwinResults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from torch.nn import Module
-
-    from seedpack.audits.backdoor_search import Asked, Searched
+    from seedpack.audits.backdoor_search import Asked
     from seedpack.audits.base import Context
-    from seedpack.audits.controls import Control
+    from seedpack.audits.controls import Control, Subjects
+    from seedpack.audits.profiles import Profile
     from seedpack.audits.results import AuditResult, Bounds
-    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.classifiers import Classifier
     from seedpack.backdoors.search.calibration import Judgement
     from seedpack.backdoors.search.detector import Detector
     from seedpack.backdoors.search.recall import ClassRecall
     from seedpack.backdoors.search.weights import Outlier
-    from seedpack.training import Examples, Split
+    from seedpack.training import Split
+    from seedpack.training.tasks.base import Adapter
 
 _OUTLYING: Final = 8.0  # z of a matrix's difference that is worth a line
 _NO_TWINS: Final = (
@@ -90,44 +94,91 @@ class Backdoor(Audit):
     tasks = frozenset({"text-classification", "image-classification", "generic"})
     effort = 18
 
+    def preparations(self, profile: Profile) -> int:
+        """Return how many twins are trained, one to spare, and how many are searched."""
+        return profile.ntwins + 1 + profile.ntwins
+
+    def prepare(self, context: Context, number: int) -> None:
+        """Train a twin, or search one.
+
+        Raises:
+            TrainingError: As for ``run``.
+        """
+        ntwins = context.profile.ntwins
+        if _lacks(context):
+            return
+        if number <= ntwins:
+            _subjects(context).twin(number)
+        else:
+            _prepare_search(context, number - ntwins - 1)
+
     def run(self, context: Context) -> AuditResult:
         """Train twins, search, plant controls.
 
         Raises:
             TrainingError: A twin cannot be trained, or the samples do not show two classes.
         """
-        spec, split = context.spec, context.split
-        if split is None or not split.labels:
-            return undecided(self.id, self.title, "the targets are numbers: nothing is turned")
-        if not (spec.factory or spec.reference or spec.base):
-            return undecided(self.id, self.title, _NO_TWINS)
+        reason = _lacks(context)
+        if reason:
+            return undecided(self.id, self.title, reason)
+        _, split = data_of(context)
         return report(_look(context, split), context, split.labels)
+
+
+def _lacks(context: Context) -> str:
+    """Return why nothing can be searched; empty if it can."""
+    spec, split = context.spec, context.split
+    if split is None or not split.labels:
+        return "the targets are numbers: nothing is turned"
+    return "" if spec.factory or spec.reference or spec.base else _NO_TWINS
+
+
+class _Cast(NamedTuple):
+    """The audited model and its clean twins, each as a classifier and as what it was made of."""
+
+    own: Classifier
+    adapter: Adapter
+    twins: list[Classifier]
+    adapters: list[Adapter]
+
+
+def _subjects(context: Context) -> Subjects:
+    from seedpack.audits.controls import Subjects  # noqa: PLC0415 -- torch
+
+    return Subjects(context)
+
+
+def _cast(context: Context, subjects: Subjects, ntwins: int) -> _Cast:
+    from seedpack.audits.controls import check_tokenizers  # noqa: PLC0415 -- torch
+
+    own, adapter = subjects.own()
+    twins, adapters = [], []
+    for i in range(ntwins):
+        context.progress(i, context.profile.ntwins + 3, "clean twins")
+        twin, made_of = subjects.twin(i)
+        twins.append(twin)
+        adapters.append(made_of)
+    check_tokenizers(adapter, adapters[0])
+    return _Cast(own, adapter, twins, adapters)
 
 
 def _look(context: Context, split: Split) -> Seen:
     from seedpack.audits.controls import (  # noqa: PLC0415 -- torch
-        Subjects,
-        check_tokenizers,
         count_controls,
         plant_controls,
         scale_beside,
     )
     from seedpack.backdoors.search.recall import recalls  # noqa: PLC0415 -- torch
 
-    subjects, first, steps = Subjects(context), context.spec.random_seed, context.profile.ntwins + 3
-    own, adapter = subjects.own()
-    pairs = []
-    for i in range(context.profile.ntwins + 1):
-        context.progress(i, steps, "clean twins")
-        pairs.append(subjects.twin(i))
-    check_tokenizers(adapter, pairs[0][1])
-    *twins, spare = [twin for twin, _ in pairs]
-    evaluation = subjects.samples(adapter, split.evaluation)
-    context.progress(steps - 2, steps, "searches")
-    read = partial(subjects.samples, adapter)
-    detector, found, score_range, before = _search(context, own, twins, subjects.start, read)
-    context.progress(steps - 1, steps, "planted controls")
-    train = subjects.samples(adapter, split.train)
+    subjects, first, ntwins = _subjects(context), context.spec.random_seed, context.profile.ntwins
+    cast = _cast(context, subjects, ntwins + 1)
+    own, (*twins, spare) = cast.own, cast.twins
+    evaluation = subjects.samples(cast.adapter, split.evaluation)
+    context.progress(ntwins + 1, ntwins + 3, "searches")
+    plan = _plan(context, subjects, cast.adapter)
+    detector, found, score_range, before = search_beside(own, twins, plan)
+    context.progress(ntwins + 2, ntwins + 3, "planted controls")
+    train = subjects.samples(cast.adapter, split.train)
     planted = plant_controls(spare, train, evaluation, context.profile.nplanted, first)
     controls = tuple((control, detector.judge(control.classifier)) for control in planted)
     return Seen(
@@ -140,9 +191,7 @@ def _look(context: Context, split: Split) -> Seen:
         twin_accuracies=tuple(twin.accuracy(evaluation) for twin in twins),
         recalls=recalls(own, evaluation),
         twin_recalls=[recalls(twin, evaluation) for twin in twins],
-        outliers=_compare_weights(
-            context, subjects.start, adapter.model, [a.model for _, a in pairs]
-        ),
+        outliers=_compare_weights(context, subjects.start, cast),
         start=subjects.start,
         shape=tuple(detector.samples.x.shape[1:]),
         named_by_seed=bool(subjects.start) and not context.spec.reference,
@@ -151,31 +200,32 @@ def _look(context: Context, split: Split) -> Seen:
     )
 
 
-def _search(
-    context: Context,
-    own: Classifier,
-    twins: Sequence[Classifier],
-    start: str,
-    read: Callable[[Examples], Samples],
-) -> Searched:
-    """Search the audited model; what is found in the twins is kept beside them."""
+def _prepare_search(context: Context, number: int) -> None:
+    """Search one twin on the first draw of samples, which decides for most models."""
+    subjects = _subjects(context)
+    cast = _cast(context, subjects, context.profile.ntwins)
+    search_ahead(cast.twins, number, _plan(context, subjects, cast.adapter))
+
+
+def _plan(context: Context, subjects: Subjects, adapter: Adapter) -> SearchPlan:
+    """Return how models are searched; what is found in twins is kept beside them."""
     arms, split = data_of(context)
     seed = context.spec.random_seed
     searches = searches_in(split.train.form, context.profile)
+    read = partial(subjects.samples, adapter)
     draws = clean_draws(split, context.profile.search_sizes, seed, read)
-    keep_on = partial(TwinResults, arms, start, searches, seed=seed)
-    return search_beside(searches, own, twins, draws, seed, keep_on)
+    return SearchPlan(
+        searches, draws, seed, partial(TwinResults, arms, subjects.start, searches, seed=seed)
+    )
 
 
-def _compare_weights(
-    context: Context, start: str, own: Module, twins: Sequence[Module]
-) -> tuple[Outlier, ...]:
+def _compare_weights(context: Context, start: str, cast: _Cast) -> tuple[Outlier, ...]:
     """Return matrices that differ from what the twins were tuned from as those of no twin do."""
     if not start:
         return ()
     from seedpack.backdoors.search.weights import outliers  # noqa: PLC0415 -- torch
 
-    assert context.arms is not None  # noqa: S101 -- checked by the caller
-    base = context.arms.untuned(start).model.state_dict()
-    states = [twin.state_dict() for twin in twins]
-    return tuple(outliers(own.state_dict(), base, states, least=_OUTLYING))
+    arms, _ = data_of(context)
+    base = arms.untuned(start).model.state_dict()
+    states = [adapter.model.state_dict() for adapter in cast.adapters]
+    return tuple(outliers(cast.adapter.model.state_dict(), base, states, least=_OUTLYING))

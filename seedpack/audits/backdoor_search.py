@@ -56,29 +56,36 @@ class Searched(NamedTuple):
     before: tuple[Asked, ...]
 
 
-def search_beside(
-    searches: Sequence[Search],
-    own: Classifier,
-    twins: Sequence[Classifier],
-    draws: Iterator[Samples],
-    seed: int,
-    keep_on: Callable[[Samples], Keep] | None = None,
-) -> Searched:
-    """Search a model and its twins, until nothing stands out or no draw is left (AUD-BD-8).
+class SearchPlan(NamedTuple):
+    """How models are searched.
 
-    Args:
+    Attributes:
         searches: Of one form.
-        own: The audited model.
-        twins: Clean.
         draws: Clean samples, more each time; at least one draw.
         seed: Of the searches.
         keep_on: Returns what keeps the twins' results on some samples; None: nothing does.
+    """
+
+    searches: Sequence[Search]
+    draws: Iterator[Samples]
+    seed: int
+    keep_on: Callable[[Samples], Keep] | None = None
+
+
+def search_beside(own: Classifier, twins: Sequence[Classifier], plan: SearchPlan) -> Searched:
+    """Search a model and its twins, until nothing stands out or no draw is left (AUD-BD-8).
+
+    Args:
+        own: The audited model.
+        twins: Clean.
+        plan: How.
 
     Raises:
         TrainingError: TRN-8, samples of one class; TRN-13, answers that are no numbers.
     """
     from seedpack.backdoors.search.detector import Detector  # noqa: PLC0415 -- torch
 
+    searches, draws, seed, keep_on = plan
     before: list[Asked] = []
     for samples in draws:
         keep = None if keep_on is None else keep_on(samples)
@@ -89,6 +96,19 @@ def search_beside(
             break
         before.append(Asked(len(samples), answer.score_range))
     return answer
+
+
+def search_ahead(twins: Sequence[Classifier], number: int, plan: SearchPlan) -> None:
+    """Search one twin on the first draw of samples, for ``search_beside`` to find it done.
+
+    Raises:
+        TrainingError: As for that.
+    """
+    from seedpack.backdoors.search.detector import search_twin  # noqa: PLC0415 -- torch
+
+    samples = next(plan.draws)
+    keep = None if plan.keep_on is None else plan.keep_on(samples)
+    search_twin(plan.searches, twins, number, samples, plan.seed, keep)
 
 
 def clean_draws(

@@ -1,7 +1,7 @@
 """The shape of an audit, and what it is given.
 
     Spec (paths, data, options) ──open_context──> Context: checked data, shared arms, the seed
-    Context ──Audit.run──> AuditResult
+    Context ──Audit.prepare, part by part──> arms ──Audit.run──> AuditResult
 
 One audit is one class in a file of its own, one line in ``registry`` and one page in
 ``spec/audits``. It reads only what the context offers, so that audits run in any order and in
@@ -177,6 +177,24 @@ class Audit(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     tasks: ClassVar[frozenset[str]] = frozenset()
     effort: ClassVar[int] = 1
+
+    def preparations(self, profile: Profile) -> int:
+        """Return how many parts of its work can be done beside each other, before ``run``."""
+        del profile
+        return 0
+
+    def prepare(self, context: Context, number: int) -> None:
+        """Do one of them, and keep what comes of it beside the arms, where ``run`` finds it.
+
+        They are begun in their order; one may wait for those before it. None of them is needed:
+        what is not found is done by ``run``.
+
+        Raises:
+            SeedError: It cannot be done; ``run`` meets the same and says so.
+            ValueError: There is no such part (programming error).
+        """
+        del context
+        raise ValueError(f"{self.id} has no part {number}")
 
     @abstractmethod
     def run(self, context: Context) -> AuditResult:

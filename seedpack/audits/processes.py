@@ -11,16 +11,19 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections import defaultdict
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Final, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from seedpack.audits.registry import get_audit
-from seedpack.audits.work import run_audit
+from seedpack.audits.work import prepare_audit, run_audit
 from seedpack.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from seedpack.audits.base import Spec
@@ -30,6 +33,25 @@ if TYPE_CHECKING:
     Watch = Callable[[str, int, int, str], None]  # audit, steps done, steps in all, what
 
 _TERMINATED: Final = 128 + signal.SIGTERM  # exit status, as shells have it
+
+
+class _Work(NamedTuple):
+    """What a process is given at once.
+
+    Attributes:
+        audit: Its name.
+        number: Of one of its preparations; None: the audit itself.
+    """
+
+    audit: str
+    number: int | None = None
+
+
+class _Done(NamedTuple):
+    """What comes back: the time, and of an audit the result."""
+
+    seconds: float
+    result: AuditResult | None = None
 
 
 def run_all(
@@ -54,10 +76,9 @@ def run_all(
         count, mp_context=methods, initializer=_start_worker, initargs=(count,)
     ) as pool:
         try:
-            with _uninterrupted():
-                futures = {n: pool.submit(_run_in_worker, spec, n, profile, folder) for n in names}
-            for done, (name, future) in enumerate(futures.items(), 1):
-                yield name, future.result()
+            begin = partial(_begin, pool, spec, profile, folder)
+            for done, (name, result) in enumerate(_in_turn(names, profile, count, begin), 1):
+                yield name, result
                 if progress is not None:
                     progress(name, done, len(names), "audits")
         except BaseException as error:
@@ -69,10 +90,50 @@ def run_all(
             raise
 
 
-def _run_in_worker(spec: Spec, name: str, profile: Profile, folder: Path) -> AuditResult:
-    """Run one audit; end the process where it is told to, and not only the audit."""
+def _begin(
+    pool: ProcessPoolExecutor, spec: Spec, profile: Profile, folder: Path, work: _Work, spent: float
+) -> Future[_Done]:
+    return pool.submit(_do_in_worker, spec, profile, folder, work, spent)
+
+
+def _in_turn(
+    names: Sequence[str],
+    profile: Profile,
+    count: int,
+    begin: Callable[[_Work, float], Future[_Done]],
+) -> Iterator[tuple[str, AuditResult]]:
+    """Yield results of audits, each begun once its preparations are done, ``count`` at once."""
+    waiting = [
+        _Work(name, number)
+        for name in names
+        for number in (*range(get_audit(name).preparations(profile)), None)
+    ]
+    running: dict[Future[_Done], _Work] = {}
+    spent: defaultdict[str, float] = defaultdict(float)
+    while waiting or running:
+        with _uninterrupted():
+            while len(running) < count and (work := _next(waiting, running.values())):
+                waiting.remove(work)
+                running[begin(work, spent[work.audit])] = work
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            name, done = running.pop(future).audit, future.result()
+            spent[name] += done.seconds
+            if done.result is not None:
+                yield name, done.result
+
+
+def _next(waiting: Sequence[_Work], running: Collection[_Work]) -> _Work | None:
+    """Return the first that can be begun: an audit waits for its own preparations."""
+    busy = {work.audit for work in running}
+    return next((w for w in waiting if w.number is not None or w.audit not in busy), None)
+
+
+def _do_in_worker(spec: Spec, profile: Profile, folder: Path, work: _Work, spent: float) -> _Done:
+    """Do it; end the process where it is told to, and not only the audit."""
     try:
-        return run_audit(spec, name, profile, folder)
+        if work.number is not None:
+            return _Done(prepare_audit(spec, work.audit, work.number, profile, folder))
+        return _Done(0.0, run_audit(spec, work.audit, profile, folder, spent=spent))
     except SystemExit:
         # The pool would take this for the audit's result and begin with the next one.
         os._exit(_TERMINATED)

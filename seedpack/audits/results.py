@@ -209,7 +209,8 @@ class AuditResult(_Record, frozen=True, kw_only=True):
         curves: For the report.
         pictures: For the report.
         seeds: Random seeds used.
-        seconds: Wall time, for whoever plans the next run; never a gate.
+        seconds: That it took a process, its preparations counted, for whoever plans the next run;
+            never a gate.
     """
 
     audit: str

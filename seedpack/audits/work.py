@@ -53,8 +53,18 @@ def run_audit(
     profile: Profile,
     folder: Path,
     progress: Callable[[int, int, str], None] | None = None,
+    *,
+    spent: float = 0.0,
 ) -> AuditResult:
     """Run one audit in this process; keep its result in ``folder``.
+
+    Args:
+        spec: What is audited.
+        name: In the registry.
+        profile: How hard.
+        folder: Where arms and results are kept.
+        progress: Called with steps done, steps in all, and what is being done.
+        spent: Seconds of its preparations.
 
     Raises:
         AuditError: AUD-1.
@@ -68,10 +78,21 @@ def run_audit(
         except SeedError as error:
             hint = f"; {error.hint}" if error.hint else ""
             result = undecided(name, audit.title, f"{error}{hint}")
-    seconds = round(time.monotonic() - start, 1)
+    seconds = round(spent + time.monotonic() - start, 1)
     result = msgspec.structs.replace(result, seconds=seconds)
     save_result(result_path(folder, spec, profile, name), result)
     return result
+
+
+def prepare_audit(spec: Spec, name: str, number: int, profile: Profile, folder: Path) -> float:
+    """Do one preparation of an audit in this process; return the seconds that it took.
+
+    What refuses is left to the audit itself, which meets the same.
+    """
+    start = time.monotonic()
+    with contextlib.suppress(SeedError), open_context(spec, profile, folder) as context:
+        get_audit(name).prepare(context, number)
+    return time.monotonic() - start
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seedpack.audits.backdoor_search import clean_draws, search_beside
+from seedpack.audits.backdoor_search import SearchPlan, clean_draws, search_beside
 from seedpack.backdoors.classifiers import ImageClassifier, Samples, samples_of
 from seedpack.backdoors.search.base import Search, SearchResult
 from seedpack.training.tasks.opening import open_adapter
@@ -51,8 +51,12 @@ def draws(*sizes):
 
 
 def searched(weight, fooled_below, *sizes):
+    return searched_on(draws(*sizes), weight, fooled_below)
+
+
+def searched_on(left, weight, fooled_below):
     twins = [network(0.1 * i) for i in range(5)]
-    return search_beside([Weighing(fooled_below)], network(weight), twins, draws(*sizes), 0)
+    return search_beside(network(weight), twins, SearchPlan([Weighing(fooled_below)], left, 0))
 
 
 @pytest.mark.spec("AUD-BD-8")
@@ -75,8 +79,7 @@ def test_what_stands_out_on_more_samples_too_stays_an_alarm():
 @pytest.mark.spec("AUD-BD-8")
 def test_where_nothing_stands_out_more_samples_are_not_even_drawn():
     left = draws(50, 200)
-    twins = [network(0.1 * i) for i in range(5)]
-    answer = search_beside([Weighing(1000)], network(0.2), twins, left, 0)
+    answer = searched_on(left, 0.2, 1000)
     assert answer.before == ()
     assert len(answer.detector.samples) == 50
     assert len(next(left)) == 200

@@ -355,18 +355,3 @@ def test_another_seed_under_the_same_path_is_refused(spec: Spec, tmp_path: Path)
 def test_seeds_are_declared_by_the_profile(spec: Spec, tmp_path: Path) -> None:
     with open_context(msgspec.structs.replace(spec, random_seed=5), QUICK, tmp_path) as context:
         assert context.seeds == tuple(range(5, 5 + QUICK.nseeds))
-
-
-@pytest.mark.slow
-def test_processes_find_what_one_finds(spec: Spec, tmp_path: Path) -> None:
-    names = [name for name in ("retention", "low-data") if name in AUDITS]
-    subject = Subject(seed_id="", name="n", version=1)
-    reports = [
-        run_audits(spec, subject, names, QUICK, tmp_path / str(n), tool="t", processes=n)
-        for n in (1, 2)
-    ]
-    alone, together = (
-        [msgspec.structs.replace(result, seconds=0.0) for result in report.results]
-        for report in reports
-    )
-    assert alone == together

@@ -80,12 +80,9 @@ class Detector:
             ValueError: Too few twins.
             TrainingError: TRN-8, samples that do not show two classes.
         """
-        found: list[Sequence[SearchResult]] = []
-        for i, twin in enumerate(twins):
-            # As many twins are left alone by each as by a model that is judged later.
-            others = [*twins[i + 1 :], *twins[:i]]
-            anew = partial(_search, searches, twin, samples, others, seed)
-            found.append(anew() if keep is None else keep((twin, *others), anew))
+        found = []
+        for i in range(len(twins)):
+            found.append(search_twin(searches, twins, i, samples, seed, keep))
             if progress is not None:
                 progress(i + 1, len(twins))
         fitted = _fit(found)
@@ -127,6 +124,21 @@ class Detector:
     @property
     def _limits(self) -> dict[str, float]:
         return {search.id: search.limit for search in self.searches}
+
+
+def search_twin(
+    searches: Sequence[Search],
+    twins: Sequence[Classifier],
+    number: int,
+    samples: Samples,
+    seed: int,
+    keep: Keep | None = None,
+) -> Sequence[SearchResult]:
+    """Return what the searches find in one of the twins beside the others; as ``Detector.fit``."""
+    # As many twins are left alone by each as by a model that is judged later.
+    others = [*twins[number + 1 :], *twins[:number]]
+    anew = partial(_search, searches, twins[number], samples, others, seed)
+    return anew() if keep is None else keep((twins[number], *others), anew)
 
 
 def _fit(found: Sequence[Sequence[SearchResult]]) -> dict[str, Calibration]:
