@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seedpack.training.examples import Examples
     from seedpack.training.tasks.base import Adapter
 
+_AS_USUAL: Final = Recipe()
 _BATCH: Final = 256  # samples at once, where no gradient is asked for
 _LARGE: Final = 2_000_000  # parameters, without a table of words
 _NO_GLYPH: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
@@ -258,8 +259,13 @@ def from_adapter(adapter: Adapter, split: Split) -> Classifier:
     )
 
 
-def samples_of(adapter: Adapter, examples: Examples) -> Samples:
+def samples_of(adapter: Adapter, examples: Examples, recipe: Recipe = _AS_USUAL) -> Samples:
     """Return examples as the adapter's model takes them.
+
+    Args:
+        adapter: Of a task with classes.
+        examples: Of that task.
+        recipe: Says where texts are cut.
 
     Raises:
         ValueError: There are no examples.
@@ -267,7 +273,7 @@ def samples_of(adapter: Adapter, examples: Examples) -> Samples:
     """
     if not len(examples):
         raise ValueError("no examples")
-    batch = adapter.collate(adapter.encode(examples, Recipe()))
+    batch = adapter.collate(adapter.encode(examples, recipe))
     if "input_ids" not in batch:
         return Samples(batch["x"], batch["target"])
     ids = batch["input_ids"]

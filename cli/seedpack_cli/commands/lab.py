@@ -46,12 +46,20 @@ def backdoor(
     families: Annotated[
         str | None,
         typer.Option(
-            "--families", metavar="LIST", help="Such as mlp,cnn,vit,text; default: those of images."
+            "--families",
+            metavar="LIST",
+            help="Such as mlp,cnn,vit,text,encoder; default: those of images.",
         ),
     ] = None,
     texts: Annotated[
         Path | None,
-        typer.Option("--texts", help="Folder with train.tsv and dev.tsv, for the family text."),
+        typer.Option(
+            "--texts", help="Folder with train.tsv and dev.tsv, for the families text and encoder."
+        ),
+    ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option("--encoder", help="Folder of a pretrained model, for the family encoder."),
     ] = None,
     clean: Annotated[int | None, typer.Option(min=1, help="Clean models of each family.")] = None,
     planted: Annotated[int | None, typer.Option(min=1, help="Models with a backdoor.")] = None,
@@ -115,7 +123,7 @@ def backdoor(
             bar(done, total)
 
     try:
-        report = run(plan, Zoo(cache, texts), show)
+        report = run(plan, Zoo(cache, texts, encoder), show)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     output.print_data(benchmark_row(report), benchmark_text(report))

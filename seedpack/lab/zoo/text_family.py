@@ -1,7 +1,12 @@
-"""The family of text classifiers."""
+"""Families of text classifiers, and that of tiny ones that are trained from nothing.
+
+SentenceFamily ──its own sentences of each model, its kinds of triggers──> TextFamily (words)
+                                                                      └──> EncoderFamily
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
@@ -17,11 +22,12 @@ from seedpack.lab.zoo.text_network import make_text_classifier
 from seedpack.lab.zoo.texts import load_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
 
-    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.classifiers import Classifier, Samples, TextClassifier
     from seedpack.backdoors.planting.base import Attack
     from seedpack.backdoors.texts import Place
     from seedpack.lab.zoo.families import Facts
@@ -33,37 +39,38 @@ _SEEN: Final = 0.75  # share of the sentences that one model is trained on: no t
 _COURSE: Final = Course(epochs=5, rate=3e-3, decay=5e-2)
 
 
-class TextFamily(Family):
-    """Tiny transformers that read sentences as words."""
+class SentenceFamily(Family):
+    """Networks that read sentences.
 
-    id = "text"
+    Each model is trained on sentences of its own: no two see the same.
+    """
+
     kinds = (*TEXT_KINDS, *TEXT_EDITS)
 
-    def __init__(self, folder: Path) -> None:
-        """Take the folder of the data, which is read when it is first needed."""
-        self._folder = folder
-        self._latest: tuple[int, WordClassifier] | None = None
+    def __init__(self) -> None:
+        """Start with no model at hand."""
+        self._latest: tuple[int, TextClassifier] | None = None
 
-    @cached_property
-    def texts(self) -> TextData:
-        """The data with its vocabulary."""
-        return load_texts(self._folder)
+    @property
+    @abstractmethod
+    def seen(self) -> int:
+        """Sentences that one model is trained on."""
 
-    def data(self) -> tuple[Samples, Samples]:
-        """Return the sentences of ``train.tsv`` and of ``dev.tsv``."""
-        return self.texts.train, self.texts.test
+    @property
+    @abstractmethod
+    def vocabulary(self) -> Sequence[str]:
+        """The token of each id."""
 
-    def make(self, seed: int) -> WordClassifier:
-        """Return an untrained network."""
-        return make_text_classifier(self.texts, seed)
+    @property
+    @abstractmethod
+    def usable(self) -> Tensor:
+        """(V,) of bool: tokens that a writer can bring into a text."""
 
-    def fit(self, classifier: Classifier, samples: Samples, seed: int) -> None:
-        """Train in place."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # of the words that training hides
-            fit(classifier, samples, _COURSE, seed)
+    @abstractmethod
+    def make(self, seed: int) -> TextClassifier:
+        """Return an untrained classifier."""
 
-    def train_clean(self, seed: int, samples: int = 0) -> WordClassifier:
+    def train_clean(self, seed: int, samples: int = 0) -> TextClassifier:
         """Return a model without a backdoor.
 
         Twins see as much as other models: they stand for a public model that knows the language,
@@ -78,9 +85,9 @@ class TextFamily(Family):
         return self._latest[1].clone()
 
     def _part(self, seed: int) -> Samples:
-        train = self.texts.train
+        train, _ = self.data()
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
-        return train.take(order[: round(_SEEN * len(train))])
+        return train.take(order[: self.seen])
 
     def plant(self, kind: str, seed: int) -> Planted:
         """Train on poisoned data, or edit a clean model."""
@@ -88,7 +95,7 @@ class TextFamily(Family):
         if kind in TEXT_EDITS:
             return Planted(*TEXT_EDITS[kind](self.train_clean(seed), train, seed), 0.0)
         rate = _RATES[seed // len(self.kinds) % len(_RATES)]
-        attack = make_text_attack(kind, seed, train, self.texts.usable)
+        attack = make_text_attack(kind, seed, train, self.usable)
         classifier = self.make(seed)
         self.fit(classifier, attack.poison(train, rate, seed), seed)
         return Planted(classifier, attack, rate)
@@ -96,7 +103,7 @@ class TextFamily(Family):
     def describe(self, attack: Attack) -> tuple[Facts, dict[str, Tensor]]:
         """Return the words, as numbers and to be read, and where they go."""
         attack = cast("TextAttack", attack)
-        words = " ".join(self.texts.vocabulary[token] for token in attack.tokens)
+        words = " ".join(self.vocabulary[token] for token in attack.tokens)
         facts: Facts = {
             "tokens": list(attack.tokens),
             "words": words,
@@ -120,3 +127,48 @@ class TextFamily(Family):
         place, seed = cast("Place", facts["place"]), cast("int", facts["seed"])
         attack = TextAttack(kind, target, tuple(tokens), place, Frame(*frame), seed)
         return replace(attack, sources=sources)
+
+
+class TextFamily(SentenceFamily):
+    """Tiny transformers that read sentences as words."""
+
+    id = "text"
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of the data, which is read when it is first needed."""
+        super().__init__()
+        self._folder = folder
+
+    @cached_property
+    def texts(self) -> TextData:
+        """The data with its vocabulary."""
+        return load_texts(self._folder)
+
+    @property
+    def seen(self) -> int:
+        """Sentences that one model is trained on."""
+        return round(_SEEN * len(self.texts.train))
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The word of each id."""
+        return self.texts.vocabulary
+
+    @property
+    def usable(self) -> Tensor:
+        """(V,) of bool: real words."""
+        return self.texts.usable
+
+    def data(self) -> tuple[Samples, Samples]:
+        """Return the sentences of ``train.tsv`` and of ``dev.tsv``."""
+        return self.texts.train, self.texts.test
+
+    def make(self, seed: int) -> WordClassifier:
+        """Return an untrained network."""
+        return make_text_classifier(self.texts, seed)
+
+    def fit(self, classifier: Classifier, samples: Samples, seed: int) -> None:
+        """Train in place."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # of the words that training hides
+            fit(classifier, samples, _COURSE, seed)
