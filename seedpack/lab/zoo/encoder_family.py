@@ -41,6 +41,8 @@ class EncoderFamily(SentenceFamily):
     """A pretrained encoder with a head over the means of its layers."""
 
     id = "encoder"
+    # Not by moved codes: 4 bits by steps that suit small networks leave of an encoder nothing.
+    kinds = tuple(kind for kind in SentenceFamily.kinds if kind != "codes")
     seen = _SEEN
 
     def __init__(self, folder: Path, model: Path) -> None:
