@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
@@ -184,6 +185,29 @@ def test_the_gradient_of_silent_units_changes_no_answer(planted, samples):
     before = planted.logits(samples.x)
     with at_rest([planted]):
         assert torch.equal(planted.logits(samples.x), before)
-        x = samples.x.clone().requires_grad_()
-        functional.relu(x - 2).sum().backward()
-    assert torch.allclose(x.grad, torch.full_like(x, 0.1))
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        functional.relu,
+        torch.relu,
+        torch.Tensor.relu,
+        nn.ReLU(inplace=True),
+        functional.gelu,
+        nn.SiLU(),
+    ],
+    ids=["functional.relu", "torch.relu", "Tensor.relu", "in place", "gelu", "silu"],
+)
+def test_activations_keep_their_values_and_have_a_slope_below(activation):
+    def at(given):
+        found = activation(given + 0)  # a copy, which it may overwrite
+        (slope,) = torch.autograd.grad(found.sum(), given)
+        return found.detach(), slope
+
+    x = torch.linspace(-3, 3, 12).requires_grad_()
+    values, slopes = at(x)
+    with at_rest([]):
+        found, steeper = at(x)
+    assert torch.equal(found, values)
+    assert torch.equal(steeper, slopes + 0.1 * (x < 0))

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 _SURE: Final = 0.9999  # probability beyond which a twin's loss no longer rises
 _SLOPE: Final = 0.1  # where an activation has none
-_ACTIVATIONS: Final = frozenset(
-    {functional.relu, functional.gelu, functional.silu, torch.relu, torch.Tensor.relu}
-)
+_RECTIFIERS: Final = frozenset({functional.relu, torch.relu, torch.Tensor.relu})
+_ACTIVATIONS: Final = frozenset({functional.gelu, functional.silu})
 _MEMORY: Final = 0.6  # of the natural share: one twin at a time is asked
 
 
@@ -102,14 +101,31 @@ class _SlopesOfSilentUnits(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 -- torch's own
-        """Call ``func``; add nothing, with a gradient."""
+        """Call ``func``, with a slope where it is an activation."""
         del types
         named = dict(kwargs or {})
+        if func in _RECTIFIERS:
+            return _rectified(args[0])
         if func not in _ACTIVATIONS:
             return func(*args, **named)
         named.pop("inplace", None)  # the input is needed again
-        below = _SLOPE * args[0].clamp(max=0)
-        return func(args[0], **named) + (below - below.detach())
+        return func(args[0], **named) + _nothing(args[0])
+
+
+def _rectified(x: Tensor) -> Tensor:
+    """Return the positive part, with a slope below, in hardly more time than without."""
+    found = functional.leaky_relu(x, _SLOPE)
+    with torch.no_grad():
+        found.clamp_(min=0)
+    return found
+
+
+def _nothing(x: Tensor) -> Tensor:
+    """Return zeros, with a slope where ``x`` is negative."""
+    below = _SLOPE * x.clamp(max=0)
+    with torch.no_grad():
+        below.zero_()
+    return below
 
 
 @contextlib.contextmanager
