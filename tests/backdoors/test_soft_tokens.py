@@ -14,28 +14,21 @@ from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.soft_tokens import SoftPhrase, SoftTokens
 from seedpack.backdoors.texts import NO_TAIL
 from seedpack.lab.methods import get_search, usual_searches
-from tests.backdoors.words import (
-    USABLE,
-    alone_and_beside_itself,
-    clean_twin,
-    make_texts,
-    planted,
-    searched,
-)
+from tests.backdoors import words
 
 THOROUGH = {"soft-token", "soft-phrase"}
 
 
 def twins():
-    return [clean_twin(seed) for seed in (1, 2, 3, 4)]
+    return [words.clean_twin(seed) for seed in (1, 2, 3, 4)]
 
 
 @pytest.mark.spec("AUD-BT-5")
 @pytest.mark.parametrize("large", [2_000_000, 0], ids=["in full", "as in a large model"])
 def test_a_planted_word_is_found_and_beats_what_a_clean_model_has(large, monkeypatch):
     monkeypatch.setattr(classifiers, "_LARGE", large)
-    _, attack = planted("word")
-    found, clean = searched(SoftTokens(), "word", twins())
+    _, attack = words.planted("word")
+    found, clean = words.searched(SoftTokens(), "word", twins())
     key = None, attack.target
     assert f"w{attack.tokens[0]}" in found.triggers[key].tokens
     assert found.triggers[key].share >= 0.9
@@ -44,10 +37,10 @@ def test_a_planted_word_is_found_and_beats_what_a_clean_model_has(large, monkeyp
 
 @pytest.mark.spec("AUD-BT-5")
 def test_soft_phrases_are_of_frequent_words_and_reach_a_template():
-    samples = make_texts(5, 80)
-    model, attack = planted("template")
+    samples = words.make_texts(5, 80)
+    model, attack = words.planted("template")
     search = SoftPhrase()
-    found, clean = searched(search, "template", twins())
+    found, clean = words.searched(search, "template", twins())
     trigger = found.triggers[None, attack.target]
     assert trigger.share >= 0.9
     assert found.statistics[None, attack.target] > 2 * max(clean.statistics.values())
@@ -56,15 +49,15 @@ def test_soft_phrases_are_of_frequent_words_and_reach_a_template():
 
 @pytest.mark.spec("AUD-BT-5")
 def test_words_that_turn_the_twins_as_well_count_for_nothing():
-    _, attack = planted("word")
-    alone, beside = alone_and_beside_itself(SoftTokens(), "word")
+    _, attack = words.planted("word")
+    alone, beside = words.alone_and_beside_itself(SoftTokens(), "word")
     assert alone.statistics[None, attack.target] > 1
     assert max(beside.statistics.values()) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.spec("AUD-BT-5")
 def test_the_statistic_is_the_contrast_of_the_words_that_are_told():
-    samples, model = make_texts(5, 40), clean_twin(0)
+    samples, model = words.make_texts(5, 40), words.clean_twin(0)
     search = SoftTokens()
     seen = []
 
@@ -81,7 +74,7 @@ def test_the_statistic_is_the_contrast_of_the_words_that_are_told():
 
 
 def test_the_same_arguments_give_the_same_result_and_leave_the_model_alone():
-    samples, model = make_texts(5, 40), clean_twin(0)
+    samples, model = words.make_texts(5, 40), words.clean_twin(0)
     before = model.scores(samples)
     model.module.zero_grad()
     first, second = (
@@ -94,8 +87,8 @@ def test_the_same_arguments_give_the_same_result_and_leave_the_model_alone():
 
 
 def test_a_mixture_of_one_word_alone_does_what_the_word_does():
-    classifier = clean_twin(0)
-    probe = make_probe(make_texts(5, 6), NO_TAIL, 2, 0)
+    classifier = words.clean_twin(0)
+    probe = make_probe(words.make_texts(5, 6), NO_TAIL, 2, 0)
     tokens = torch.tensor([[30, 41], [7, 55]])
     shares = torch.nn.functional.one_hot(tokens, len(classifier.table)).float().requires_grad_()
     mixed = mixed_effects(classifier, probe, shares)
@@ -105,14 +98,14 @@ def test_a_mixture_of_one_word_alone_does_what_the_word_does():
 
 
 def test_a_contrast_beside_fewer_twins_is_that_of_those_twins_alone():
-    models = Models(clean_twin(0), tuple(twins()))
-    probe = make_probe(make_texts(5, 10), NO_TAIL, 1, 0)
-    words = USABLE.nonzero()[:, 0]
-    whole = Contrast(models, probe, words, 0)
+    models = Models(words.clean_twin(0), tuple(twins()))
+    probe = make_probe(words.make_texts(5, 10), NO_TAIL, 1, 0)
+    usable = words.USABLE.nonzero()[:, 0]
+    whole = Contrast(models, probe, usable, 0)
     part = whole.beside(2)
-    alone = Contrast(Models(models.own, models.others[:2]), probe, words, 0)
-    assert part.of(words[:, None]).tolist() == pytest.approx(
-        alone.of(words[:, None]).tolist(), rel=1e-4, abs=1e-5
+    alone = Contrast(Models(models.own, models.others[:2]), probe, usable, 0)
+    assert part.of(usable[:, None]).tolist() == pytest.approx(
+        alone.of(usable[:, None]).tolist(), rel=1e-4, abs=1e-5
     )
     assert part.models.others == models.others[:2]
     assert whole.beside(4) is whole
