@@ -62,8 +62,8 @@ def test_what_is_planted_is_read_again_as_it_was_written(family, tmp_path):
     assert family.form == "texts"
     assert read.attack == model.attack
     assert are_equal(read.classifier, model.classifier)
-    assert read.record.facts["words"] == family.vocabulary[model.attack.tokens[0]]
-    assert family.usable[model.attack.tokens[0]]
+    assert read.record.facts["words"] == model.classifier.vocabulary[model.attack.tokens[0]]
+    assert model.classifier.usable[model.attack.tokens[0]]
 
 
 def test_sentences_are_framed_by_the_tokenizer_and_cut_to_one_length(family):

@@ -22,7 +22,6 @@ from seedpack.training.tasks.opening import open_adapter
 from seedpack.tune import TunePlan, load_split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -70,16 +69,6 @@ class EncoderFamily(SentenceFamily):
         recipe = Recipe(max_tokens=_TOKENS)
         train, test = self._split.train, self._split.evaluation
         return samples_of(self._adapter, train, recipe), samples_of(self._adapter, test, recipe)
-
-    @property
-    def vocabulary(self) -> Sequence[str]:
-        """The token of each id, as the tokenizer writes it."""
-        return self._untrained.vocabulary
-
-    @property
-    def usable(self) -> Tensor:
-        """(V,) of bool: tokens that a writer can bring into a text."""
-        return self._untrained.usable
 
     def data(self) -> tuple[Samples, Samples]:
         """Return the sentences of ``train.tsv`` and of ``dev.tsv``."""

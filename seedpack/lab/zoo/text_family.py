@@ -22,7 +22,6 @@ from seedpack.lab.zoo.text_network import make_text_classifier
 from seedpack.lab.zoo.texts import load_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -56,19 +55,14 @@ class SentenceFamily(Family):
     def seen(self) -> int:
         """Sentences that one model is trained on."""
 
-    @property
-    @abstractmethod
-    def vocabulary(self) -> Sequence[str]:
-        """The token of each id."""
-
-    @property
-    @abstractmethod
-    def usable(self) -> Tensor:
-        """(V,) of bool: tokens that a writer can bring into a text."""
-
     @abstractmethod
     def make(self, seed: int) -> TextClassifier:
         """Return an untrained classifier."""
+
+    @cached_property
+    def _reader(self) -> TextClassifier:
+        """Any of the family; all read the same words."""
+        return self.make(0)
 
     def train_clean(self, seed: int, samples: int = 0) -> TextClassifier:
         """Return a model without a backdoor.
@@ -95,7 +89,7 @@ class SentenceFamily(Family):
         if kind in TEXT_EDITS:
             return Planted(*TEXT_EDITS[kind](self.train_clean(seed), train, seed), 0.0)
         rate = _RATES[seed // len(self.kinds) % len(_RATES)]
-        attack = make_text_attack(kind, seed, train, self.usable)
+        attack = make_text_attack(kind, seed, train, self._reader.usable)
         classifier = self.make(seed)
         self.fit(classifier, attack.poison(train, rate, seed), seed)
         return Planted(classifier, attack, rate)
@@ -103,7 +97,7 @@ class SentenceFamily(Family):
     def describe(self, attack: Attack) -> tuple[Facts, dict[str, Tensor]]:
         """Return the words, as numbers and to be read, and where they go."""
         attack = cast("TextAttack", attack)
-        words = " ".join(self.vocabulary[token] for token in attack.tokens)
+        words = " ".join(self._reader.vocabulary[token] for token in attack.tokens)
         facts: Facts = {
             "tokens": list(attack.tokens),
             "words": words,
@@ -148,16 +142,6 @@ class TextFamily(SentenceFamily):
     def seen(self) -> int:
         """Sentences that one model is trained on."""
         return round(_SEEN * len(self.texts.train))
-
-    @property
-    def vocabulary(self) -> Sequence[str]:
-        """The word of each id."""
-        return self.texts.vocabulary
-
-    @property
-    def usable(self) -> Tensor:
-        """(V,) of bool: real words."""
-        return self.texts.usable
 
     def data(self) -> tuple[Samples, Samples]:
         """Return the sentences of ``train.tsv`` and of ``dev.tsv``."""
