@@ -11,6 +11,8 @@ from torch.nn.utils import parametrize
 
 from seedpack.training import products
 from seedpack.training.lowrank import LowRankTuning
+from seedpack.training.tasks.transformer import load_model
+from tests.frameworks.models import FAMILIES, build
 
 WIDE, ROWS = 160, 240
 
@@ -99,6 +101,16 @@ def test_an_update_on_the_weight_counts(monkeypatch, convolutions):
     torch.testing.assert_close(model(x), plain, rtol=1e-4, atol=1e-4)
     assert not torch.equal(model(x), before)
     assert len(convolutions) == 3
+
+
+@pytest.mark.parametrize("random_init", [True, False])
+def test_what_is_tuned_is_quickened_stored_or_drawn(random_init, monkeypatch, tmp_path):
+    monkeypatch.setattr(products, "is_quicker", lambda: True)
+    _, config, settings = FAMILIES["bert"]
+    folder = build(tmp_path / "bert", "BertModel", config, **settings)
+    model, _ = load_model(folder, "AutoModel", random_init=random_init, seed=0)
+    kinds = {type(module) for module in model.modules() if isinstance(module, nn.Linear)}
+    assert kinds == {products.QuickLinear}
 
 
 def test_only_plain_linear_layers_are_touched_and_only_where_it_is_quicker(monkeypatch):

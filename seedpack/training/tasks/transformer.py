@@ -78,19 +78,20 @@ def load_model(
         if random_init:
             _start_as_usual(config)
             model = auto.from_config(config, trust_remote_code=False, dtype=torch.float32)
-            quicken(model)
-            return model, ()
-        model, info = auto.from_pretrained(
-            folder,
-            config=config,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+            new: list[str] = []
+        else:
+            model, info = auto.from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+            new = sorted(info["missing_keys"])
         quicken(model)
-        return model, tuple(sorted(info["missing_keys"]))
+        return model, tuple(new)
 
 
 def _start_as_usual(config: Any) -> None:  # noqa: ANN401 -- transformers' own
