@@ -1,6 +1,7 @@
 """One audit, from what it is about to its result, kept (AUD-6, AUD-8).
 
-Spec ──open_split: data, checked──> open_context ──Audit.run──> AuditResult ──conclude──>
+Spec ──open_split: data, checked──> open_context ──Audit.prepare──> beside the arms, for
+                                                 ──Audit.run──> AuditResult ──conclude──>
 what cannot be judged is undecided ──> results/KEY.json, whole
 """
 

@@ -65,11 +65,11 @@ def make_module(width: float = 1.0) -> nn.Sequential:
 
 
 def train_network(
-    digits: Digits, seed: int, make: Callable[[], nn.Module] | None = None
+    digits: Digits, seed: int, make: Callable[[], nn.Module] = make_module
 ) -> nn.Module:
     """Train a network from that random start; ``make`` gives one of another architecture."""
     torch.manual_seed(seed)
-    network = make() if make else make_module()
+    network = make()
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     order = torch.Generator().manual_seed(seed)
     for _ in range(_EPOCHS):
