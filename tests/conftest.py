@@ -22,12 +22,15 @@ PROGRAM = "import sys; sys.argv[0] = 'seedpack'; from seedpack_cli.app import ma
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may depend on a network
 os.environ["NO_COLOR"] = "1"
 
-# "default" is what CI runs: the same examples each time, and no deadline, because a loaded
-# machine is no defect. "thorough" searches further: pytest --hypothesis-profile=thorough.
-hypothesis.settings.register_profile(
-    "default", deadline=None, derandomize=True, max_examples=60, print_blob=True
+# "default" is what CI runs: the same examples each time, and nothing that a clock decides, because
+# a loaded machine is no defect. "thorough" searches further: pytest --hypothesis-profile=thorough.
+_NO_CLOCK = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=5_000)
+hypothesis.settings.register_profile(
+    "default", _NO_CLOCK, derandomize=True, max_examples=60, print_blob=True
+)
+hypothesis.settings.register_profile("thorough", _NO_CLOCK, max_examples=5_000)
 hypothesis.settings.load_profile("default")
 
 
