@@ -8,9 +8,7 @@ what cannot be judged is undecided ──> results/KEY.json, whole
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,10 +18,12 @@ from seedpack.audits.base import Context, Spec
 from seedpack.audits.gates import conclude, undecided
 from seedpack.audits.kept import check_writable, result_path, save_result
 from seedpack.audits.registry import get_audit
+from seedpack.audits.scratch import scratch_folder
 from seedpack.errors import SeedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from seedpack.audits.base import Audit
     from seedpack.audits.profiles import Profile
@@ -107,8 +107,8 @@ def open_context(
     split = open_split(spec)
     arms = None if split is None else Arms(spec, split, folder / "arms")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="scratch-", dir=folder) as scratch:
-        yield Context(spec, profile, Path(scratch), split=split, arms=arms, progress=progress)
+    with scratch_folder(folder) as scratch:
+        yield Context(spec, profile, scratch, split=split, arms=arms, progress=progress)
 
 
 def _judge_size(result: AuditResult, audit: Audit, context: Context) -> AuditResult:
