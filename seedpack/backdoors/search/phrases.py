@@ -28,25 +28,26 @@ if TYPE_CHECKING:
 
     from seedpack.backdoors.classifiers import Samples, TextClassifier
     from seedpack.backdoors.search.contrast import Contrast
+    from seedpack.backdoors.search.probes import Probe
 
 _FREQUENT: Final = 100  # words to choose from
 _MIN_ROUNDS: Final = 2
-_SEARCHED: Final = 8  # texts that the beam looks at
 _GAIN: Final = 1.02  # times which a round has to improve
+_BEAM: Final = 8  # phrases kept from round to round
+_TRIED: Final = 16  # words tried in each place of each of them
+_KEPT: Final = 64  # candidates that the twins are asked about
+_ROUNDS: Final = 8
 
 
-class _Effort(NamedTuple):
-    """How widely the beam looks."""
+class _Texts(NamedTuple):
+    """How many texts the beam looks at."""
 
-    beam: int  # phrases kept from round to round
-    tried: int  # words tried in each place of each of them
-    texts: int  # that candidates are first tried on
-    kept: int  # candidates that the twins are asked about
-    rounds: int
+    first: int  # that the model is asked about for every candidate
+    all: int  # that slopes are taken of, and the twins are asked about
 
 
-_FULL: Final = _Effort(beam=8, tried=16, texts=4, kept=64, rounds=8)
-_REDUCED: Final = _Effort(beam=4, tried=8, texts=4, kept=16, rounds=4)  # an eighth
+_SMALL: Final = _Texts(first=4, all=8)
+_LARGE: Final = _Texts(first=2, all=2)  # breadth finds more than texts, in the same time
 
 
 class PhraseSearch(ContrastSearch):
@@ -62,14 +63,14 @@ class PhraseSearch(ContrastSearch):
 
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
-        effort = _REDUCED if is_large(contrast.models.own) else _FULL
-        few = contrast.take(_SEARCHED)
+        texts = _LARGE if is_large(contrast.models.own) else _SMALL
+        few, first = contrast.take(texts.all), contrast.probe.take(texts.first)
         generator = torch.Generator().manual_seed(seed)
-        shape = (effort.beam, few.probe.count)
+        shape = (_BEAM, few.probe.count)
         beam = words[torch.randint(len(words), shape, generator=generator)]
         reached = -math.inf
-        for turn in range(effort.rounds):
-            beam, best = _improved(few, beam, words, effort)
+        for turn in range(_ROUNDS):
+            beam, best = _improved(few, first, beam, words)
             if not best > reached * _GAIN and turn >= _MIN_ROUNDS:
                 break
             reached = best
@@ -85,15 +86,15 @@ def frequent_words(classifier: TextClassifier, samples: Samples) -> Tensor:
 
 
 def _improved(
-    contrast: Contrast, beam: Tensor, words: Tensor, effort: _Effort
+    contrast: Contrast, first: Probe, beam: Tensor, words: Tensor
 ) -> tuple[Tensor, float]:
     """Return the best phrases one word away, and the largest contrast among them."""
     slope = _slopes_beside(contrast, beam)[..., words]  # (beam, count, words)
-    tried = words[slope.topk(min(effort.tried, len(words))).indices]
+    tried = words[slope.topk(min(_TRIED, len(words))).indices]
     candidates = torch.unique(_neighbours(beam, tried), dim=0)
-    likely = effects(contrast.models.own, contrast.probe.take(effort.texts), candidates).mean(1)
-    kept = candidates[likely.topk(min(effort.kept, len(candidates))).indices]
-    found = contrast.of(kept).topk(min(effort.beam, len(kept)))
+    likely = effects(contrast.models.own, first, candidates).mean(1)
+    kept = candidates[likely.topk(min(_KEPT, len(candidates))).indices]
+    found = contrast.of(kept).topk(min(_BEAM, len(kept)))
     return kept[found.indices], float(found.values[0])
 
 
