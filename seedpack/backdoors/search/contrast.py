@@ -28,7 +28,7 @@ from seedpack.backdoors.texts import frame_of, mask_of, words_of
 from seedpack.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from seedpack.backdoors.classifiers import Classifier
     from seedpack.backdoors.search.base import Key
@@ -181,12 +181,13 @@ class ContrastSearch(Search):
         words = self.words(models.own, samples)
         statistics: dict[Key, float] = {}
         triggers: dict[Key, Trigger] = {}
+        chosen = self.chooser(models, samples, words, seed)
         frame = frame_of(samples, models.own.usable)
         for key in self.keys(samples.y, classifier.nclasses):
             victims = _victims(models, samples, key, self.ntexts)
             probe = make_probe(victims, frame, self.nwords, key[1])
             beside = Contrast(models, probe, words, seed)
-            statistics[key], tokens = self.search(beside, words, seed)
+            statistics[key], tokens = self.search(beside, chosen(probe), seed)
             triggers[key] = _trigger(models.own, probe, tokens)
         return SearchResult(self.id, statistics, triggers, centred=False, floor=self.floor)
 
@@ -198,6 +199,13 @@ class ContrastSearch(Search):
     @abstractmethod
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:
         """Return the tokens that triggers are sought among (words,)."""
+
+    def chooser(
+        self, models: Models, samples: Samples, words: Tensor, seed: int
+    ) -> Callable[[Probe], Tensor]:
+        """Return what gives the words that are tried in texts: here all of them."""
+        del models, samples, seed
+        return lambda _probe: words
 
     @abstractmethod
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seedpack.backdoors.classifiers import Samples
-from seedpack.backdoors.texts import insert, mask_of
+from seedpack.backdoors.texts import frame_of, insert, mask_of
 
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import TextClassifier
@@ -65,6 +65,25 @@ def make_probe(victims: Samples, frame: Frame, count: int, target: int) -> Probe
     return Probe(victims, cut, frame.head, count, target)
 
 
+def make_empty_probe(samples: Samples, usable: Tensor, count: int, target: int) -> Probe:
+    """Return a probe of one text, which says nothing but what is in its open places.
+
+    Args:
+        samples: They show what frames a text.
+        usable: (V,) of bool: tokens that a writer can bring into a text.
+        count: Of open places.
+        target: Class that a trigger in them shall lead to.
+    """
+    head, tail = frame = frame_of(samples, usable)
+    length = int(mask_of(samples)[0].sum())
+    row = samples.x[:1]
+    room = row.new_zeros(1, count)
+    x = torch.cat([row[:, :head], row[:, length - tail : length], room], 1)
+    mask = torch.ones_like(x)
+    mask[:, head + tail :] = 0
+    return make_probe(Samples(x, samples.y[:1], mask), frame, count, target)
+
+
 def effects(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
     """Return the log-odds of the target (b, k) for candidates (b, count) in k texts."""
     return log_odds(classifier, probe.filled(tokens), probe.target).reshape(len(tokens), -1)
@@ -72,10 +91,11 @@ def effects(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
 
 def log_odds(classifier: TextClassifier, samples: Samples, target: int) -> Tensor:
     """Return the log-odds (n,) of a class in samples, without gradients."""
-    return _log_odds(classifier.scores(samples), target)
+    return odds_of(classifier.scores(samples), target)
 
 
-def _log_odds(logits: Tensor, target: int) -> Tensor:
+def odds_of(logits: Tensor, target: int) -> Tensor:
+    """Return the log-odds of a class (n,) of logits (n, classes). Differentiable."""
     chances = logits.log_softmax(-1)
     rest = chances.index_fill(1, torch.tensor([target], device=chances.device), -torch.inf)
     return (chances[:, target] - rest.logsumexp(-1)).clamp(-_MOST, _MOST)
@@ -110,4 +130,4 @@ def mixed_effects(classifier: TextClassifier, probe: Probe, shares: Tensor) -> T
     parts = texts[:, : probe.first], mixed.repeat_interleave(k, 0), texts[:, last:]
     mask = mask_of(probe.samples).repeat(len(shares), 1)
     logits = classifier.logits_of_embeddings(torch.cat(parts, 1), mask)
-    return _log_odds(logits, probe.target).reshape(len(shares), k)
+    return odds_of(logits, probe.target).reshape(len(shares), k)
