@@ -25,6 +25,7 @@ from seedpack.audits.base import Audit
 from seedpack.audits.gates import undecided
 from seedpack.audits.measures import data_of
 from seedpack.audits.twin_results import TwinResults
+from seedpack.audits.twins import lacks_twins
 
 if TYPE_CHECKING:
     from seedpack.audits.backdoor_search import Asked
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
     from seedpack.training.tasks.base import Adapter
 
 _OUTLYING: Final = 8.0  # z of a matrix's difference that is worth a line
-_NO_TWINS: Final = (
-    "clean twins of a large model cannot be trained from random weights here: give a clean model "
-    "of the same architecture with --reference MODEL"
-)
 
 
 class Seen(NamedTuple):
@@ -105,7 +102,7 @@ class Backdoor(Audit):
             TrainingError: As for ``run``.
         """
         ntwins = context.profile.ntwins
-        if _lacks(context):
+        if lacks_twins(context):
             return
         if number <= ntwins:
             _subjects(context).twin(number)
@@ -118,19 +115,11 @@ class Backdoor(Audit):
         Raises:
             TrainingError: A twin cannot be trained, or the samples do not show two classes.
         """
-        reason = _lacks(context)
+        reason = lacks_twins(context)
         if reason:
             return undecided(self.id, self.title, reason)
         _, split = data_of(context)
         return report(_look(context, split), context, split.labels)
-
-
-def _lacks(context: Context) -> str:
-    """Return why nothing can be searched; empty if it can."""
-    spec, split = context.spec, context.split
-    if split is None or not split.labels:
-        return "the targets are numbers: nothing is turned"
-    return "" if spec.factory or spec.reference or spec.base else _NO_TWINS
 
 
 class _Cast(NamedTuple):

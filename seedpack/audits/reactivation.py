@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from seedpack.audits.base import Audit
 from seedpack.audits.gates import conclude, decide, undecided
 from seedpack.audits.results import AuditResult, Curve, Figure, Series, Status
+from seedpack.audits.twins import lacks_twins
 from seedpack.training.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -45,11 +46,9 @@ class Reactivation(Audit):
         Raises:
             TrainingError: A twin cannot be trained; AUD-DEF-1, too few samples.
         """
-        spec, split = context.spec, context.split
-        if split is None or not split.labels:
-            return undecided(self.id, self.title, "the targets are numbers: nothing is turned")
-        if not (spec.factory or spec.reference or spec.base):
-            return undecided(self.id, self.title, "clean twins need --reference MODEL")
+        reason = lacks_twins(context)
+        if reason:
+            return undecided(self.id, self.title, reason)
         defended, own = _measure(context)
         if not defended:
             return undecided(self.id, self.title, "no planted backdoor took")
