@@ -110,10 +110,11 @@ def tables(seen: Seen, labels: Sequence[str]) -> Iterator[Table]:
     )
     yield Table(
         title="Backdoors planted in clean twins",
-        columns=("kind", "success", "before", "score", "by search", "where"),
+        columns=("kind", "poisoned", "success", "before", "score", "by search", "where"),
         rows=tuple(
             (
                 control.attack.id,
+                control.rate,
                 round(control.hits.rate, 2),
                 round(control.before.rate, 2),
                 round(judgement.score, 2),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _FIRST_TWIN: Final = 1000  # random seeds of twins start that far from those of other arms
 _POISONED: Final = 0.1  # of the data
+_POISONED_ENCODER: Final = 0.05  # that knows its language: it learns a trigger from fewer
 _COURSE: Final = Course(epochs=15, rate=3e-3)
 _KINDS: Final = "patch", "blended", "source-specific", "sinusoidal", "clean-label"
 _FLAT_KINDS: Final = ("blended",)  # of inputs without height
@@ -63,12 +64,14 @@ class Control:
         attack: What was planted.
         hits: How often it succeeds on the evaluation.
         before: The same in the twin as it was.
+        rate: Share of the data that was poisoned.
     """
 
     classifier: Classifier
     attack: Attack
     hits: Hits
     before: Hits
+    rate: float
 
 
 class _UnitInputs(nn.Module):
@@ -231,14 +234,20 @@ def _plant(
     twin: Classifier, kind: str, train: Samples, evaluation: Samples, seed: int
 ) -> Control | None:
     course = _TEXT_COURSE if isinstance(twin, TextClassifier) else _COURSE
+    rate = _poisoned(twin)
     for number in range(seed, seed + _TRIES):
         attack = _make_attack(twin, kind, train, number)
         planted = twin.clone()
-        fit(planted, attack.poison(train, _POISONED, number), course, number)
+        fit(planted, attack.poison(train, rate, number), course, number)
         hits, before = asr(planted, attack, evaluation), asr(twin, attack, evaluation)
         if hits.rate >= _WORKS and hits.rate - before.rate >= _WORKS / 2:
-            return Control(planted, attack, hits, before)
+            return Control(planted, attack, hits, before, rate)
     return None
+
+
+def _poisoned(twin: Classifier) -> float:
+    is_encoder = isinstance(twin, TextClassifier) and is_large(twin)
+    return _POISONED_ENCODER if is_encoder else _POISONED
 
 
 def _make_attack(twin: Classifier, kind: str, train: Samples, seed: int) -> Attack:

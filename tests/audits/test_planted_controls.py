@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
+from seedpack.audits import controls
 from seedpack.audits.controls import count_controls, plant_controls
-from seedpack.backdoors import classifiers
+from seedpack.backdoors import classifiers, fitting
 from seedpack.backdoors.classifiers import Samples
-from tests.backdoors import tiny
+from tests.backdoors import tiny, words
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,23 @@ def test_half_as_many_are_planted_where_a_model_is_large(monkeypatch):
         counts[1] // 2,
         counts[2] // 2,
     ]
+
+
+@pytest.mark.parametrize("large, share", [(2_000_000, 0.1), (0, 0.05)], ids=["tiny", "encoder"])
+def test_an_encoder_is_poisoned_with_half_as_much_and_the_control_says_so(
+    large, share, monkeypatch
+):
+    train = words.make_texts(0, 600)
+    found = []
+
+    def fit(classifier, poisoned, course, number):
+        is_changed = (poisoned.x != train.x).any(1) | (poisoned.y != train.y)
+        found.append(float(is_changed.float().mean()))
+        fitting.fit(classifier, poisoned, replace(course, rate=3e-3, epochs=8), number)
+
+    monkeypatch.setattr(classifiers, "_LARGE", large)
+    monkeypatch.setattr(controls, "fit", fit)
+    planted = list(plant_controls(words.clean_twin(1), train, words.make_texts(9, 200), 1, 0))
+    assert planted
+    assert found == pytest.approx([share] * len(found))
+    assert {control.rate for control in planted} == {share}
