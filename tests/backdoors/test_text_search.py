@@ -11,12 +11,13 @@ from seedpack.backdoors import classifiers
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.texts import make_text_attack
-from seedpack.backdoors.search import tokens
+from seedpack.backdoors.search import likely, tokens
 from seedpack.backdoors.search.contrast import Contrast, Models
+from seedpack.backdoors.search.likely import LikelyWords, shortlist
 from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.probes import effects, make_empty_probe, make_probe, slopes
 from seedpack.backdoors.search.registry import searches_of
-from seedpack.backdoors.search.tokens import LikelyWords, TokenScan, shortlist
+from seedpack.backdoors.search.tokens import TokenScan
 from seedpack.backdoors.texts import NO_TAIL
 from seedpack.errors import TrainingError
 from tests.backdoors.words import (
@@ -43,7 +44,7 @@ def test_texts_are_searched_for_words_and_phrases():
 @pytest.mark.parametrize("most", [4000, 10], ids=["word by word", "as of a large vocabulary"])
 def test_the_planted_word_is_found_and_beats_what_a_clean_model_has(most, monkeypatch):
     monkeypatch.setattr(tokens, "_EXHAUSTIVE", most)
-    monkeypatch.setattr(tokens, "_STRIKING", 8)
+    monkeypatch.setattr(likely, "_STRIKING", 8)
     _, attack = planted("word")
     found, clean = searched(TokenScan(), "word", twins())
     key = None, attack.target
@@ -160,18 +161,18 @@ def test_the_shortlist_has_the_planted_word_in_front():
 
 @pytest.mark.spec("AUD-BT-1")
 def test_a_word_of_a_large_vocabulary_is_tried_where_it_stands_out_by_itself(monkeypatch):
-    monkeypatch.setattr(tokens, "_STRIKING", 1)
-    monkeypatch.setattr(tokens, "_SLOPING", 1)
+    monkeypatch.setattr(likely, "_STRIKING", 1)
+    monkeypatch.setattr(likely, "_SLOPING", 1)
     samples, words, word = make_texts(5, 80), USABLE.nonzero()[:, 0], 70
     others = tuple(twins())
     model = clean_twin(1).clone()  # as the first twin, but for the meaning of a rare word
     with torch.no_grad():
         model.table[word] = model.table[3]
-    likely = LikelyWords(Models(model, others), samples, words, 0)
-    assert likely.striking(0).tolist() == [word]
+    chosen = LikelyWords(Models(model, others), samples, words, 0)
+    assert chosen.striking(0).tolist() == [word]
     probe = make_probe(samples.take(samples.y != 0), NO_TAIL, 1, 0)
     sloping = shortlist(model, probe, words, 1, 0).tolist()
-    assert sorted(likely(probe).tolist()) == sorted({word, *sloping})
+    assert sorted(chosen(probe).tolist()) == sorted({word, *sloping})
 
 
 @pytest.mark.parametrize("tail", [0, 1])

@@ -1,0 +1,111 @@
+"""Which words of a vocabulary are worth a try in all texts and on all twins (spec: AUD-BT-1).
+
+    all words ──few texts, this model──> the best
+    vocabularies beyond some thousands:
+    all words ──each as a text by itself, this model and one twin──> those that differ most
+              ──the same, all twins──> those that stand out most ──────────┐
+              ──to first order, at several words──> few texts ──> the best ┴─> tried
+
+A word by itself is all that its text says: nothing contradicts it, and a text of one word takes
+a fifth of the time of a sentence. Models that never read so short a text may answer anything;
+hence the words that sentences point to as well.
+
+Source:
+    First order: Ebrahimi et al., HotFlip, ACL 2018; Wallace et al., Universal Adversarial
+    Triggers, EMNLP 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from seedpack.backdoors.search.contrast import Contrast
+from seedpack.backdoors.search.probes import effects, make_empty_probe, odds_of, slopes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seedpack.backdoors.classifiers import Samples, TextClassifier
+    from seedpack.backdoors.search.contrast import Models
+    from seedpack.backdoors.search.probes import Probe
+
+_REFINED: Final = 0.1  # share of the tried words that is tried on all texts and twins
+_FEW: Final = 3  # texts of the first stage
+_CHUNK: Final = 1024  # candidates at once
+_DIFFERENT: Final = 256  # words by themselves that all twins are asked about
+_STRIKING: Final = 38  # of those, the ones that are tried in texts
+_SLOPING: Final = 256  # words that slopes point to, which are tried on few texts
+_ANCHORS: Final = 8  # words at which slopes are taken
+
+
+class LikelyWords:
+    """The words of a large vocabulary that are worth a try."""
+
+    def __init__(self, models: Models, samples: Samples, words: Tensor, seed: int) -> None:
+        """Ask the model, and one twin, about every word as a text by itself.
+
+        Args:
+            models: Which to compare.
+            samples: They show what frames a text.
+            words: To choose from.
+            seed: Of what is drawn.
+
+        Cost:
+            A pass of each of the two on as many texts of one word as there are words.
+        """
+        self._models, self._words, self._seed = models, words, seed
+        self._empty = make_empty_probe(samples, models.own.usable, 1, target=0)
+        texts = self._empty.filled(words[:, None])
+        self._own = models.own.scores(texts)
+        self._other = models.others[0].scores(texts) if models.others else None
+
+    def __call__(self, probe: Probe) -> Tensor:
+        """Return words for a target in its victims (b,), each once."""
+        sloping = shortlist(self._models.own, probe, self._words, _SLOPING, self._seed)
+        tried = best_in_few(self._models.own, probe, sloping)
+        likely: Tensor = torch.cat([self.striking(probe.target), tried]).unique()
+        return likely
+
+    def striking(self, target: int) -> Tensor:
+        """Return the words that stand out most as texts by themselves, the first one most."""
+        more = odds_of(self._own, target)
+        if self._other is not None:
+            more = more - odds_of(self._other, target)
+        different = self._words[more.topk(min(_DIFFERENT, len(more))).indices]
+        empty = replace(self._empty, target=target)
+        found = Contrast(self._models, empty, self._words, self._seed).of(different[:, None])
+        return different[found.topk(min(_STRIKING, len(found))).indices]
+
+
+def best_in_few(classifier: TextClassifier, probe: Probe, words: Tensor) -> Tensor:
+    """Return the tenth of the words that raises the target most in the first texts."""
+    few = probe.take(_FEW)
+    parts = [effects(classifier, few, part[:, None]).mean(1) for part in words.split(_CHUNK)]
+    return words[torch.cat(parts).topk(math.ceil(_REFINED * len(words))).indices]
+
+
+def shortlist(
+    classifier: TextClassifier, probe: Probe, words: Tensor, count: int, seed: int
+) -> Tensor:
+    """Return the words that raise the target most, to first order, at several other words.
+
+    Args:
+        classifier: Whose slopes are taken.
+        probe: With one open place.
+        words: To choose from.
+        count: How many to return at most.
+        seed: Of the words at which slopes are taken.
+
+    Cost:
+        One pass forward and back per text and anchor, whatever the size of the vocabulary.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randperm(len(words), generator=generator)[:_ANCHORS]
+    anchors = words[drawn][:, None]
+    found = slopes(classifier, probe, anchors)[:, 0]  # (anchors, V)
+    gains = found - found.gather(1, anchors)
+    return words[gains.mean(0)[words].topk(min(count, len(words))).indices]
