@@ -2,7 +2,8 @@
 
     all words ──few texts, this model──> the best
     vocabularies beyond some thousands:
-    all words ──each as a text by itself, this model and one twin──> those that differ most
+    all words ──each as a text by itself, this model──> the best tenth
+              ──the same, one twin──> those that differ most
               ──the same, all twins──> those that stand out most ──────────┐
               ──to first order, at several words──> few texts ──> the best ┴─> tried
 
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from seedpack.backdoors.search.contrast import Models
     from seedpack.backdoors.search.probes import Probe
 
-_REFINED: Final = 0.1  # share of the tried words that is tried on all texts and twins
+_REFINED: Final = 0.1  # share of the words that a first stage leaves to the next
 _FEW: Final = 3  # texts of the first stage
 _CHUNK: Final = 1024  # candidates at once
 _DIFFERENT: Final = 256  # words by themselves that all twins are asked about
-_STRIKING: Final = 38  # of those, the ones that are tried in texts
-_SLOPING: Final = 256  # words that slopes point to, which are tried on few texts
+_STRIKING: Final = 32  # of those, the ones that are tried in texts
+_SLOPING: Final = 128  # words that slopes point to, which are tried on few texts
 _ANCHORS: Final = 8  # words at which slopes are taken
 
 
@@ -46,7 +47,7 @@ class LikelyWords:
     """The words of a large vocabulary that are worth a try."""
 
     def __init__(self, models: Models, samples: Samples, words: Tensor, seed: int) -> None:
-        """Ask the model, and one twin, about every word as a text by itself.
+        """Ask the model about every word as a text by itself.
 
         Args:
             models: Which to compare.
@@ -55,13 +56,13 @@ class LikelyWords:
             seed: Of what is drawn.
 
         Cost:
-            A pass of each of the two on as many texts of one word as there are words.
+            One pass on as many texts of one word as there are words; a tenth of it per target
+            by a twin.
         """
         self._models, self._words, self._seed = models, words, seed
         self._empty = make_empty_probe(samples, models.own.usable, 1, target=0)
-        texts = self._empty.filled(words[:, None])
-        self._own = models.own.scores(texts)
-        self._other = models.others[0].scores(texts) if models.others else None
+        self._own = models.own.scores(self._empty.filled(words[:, None]))
+        self._striking: dict[int, Tensor] = {}  # by target: its victims may be of several classes
 
     def __call__(self, probe: Probe) -> Tensor:
         """Return words for a target in its victims (b,), each once."""
@@ -72,11 +73,18 @@ class LikelyWords:
 
     def striking(self, target: int) -> Tensor:
         """Return the words that stand out most as texts by themselves, the first one most."""
-        more = odds_of(self._own, target)
-        if self._other is not None:
-            more = more - odds_of(self._other, target)
-        different = self._words[more.topk(min(_DIFFERENT, len(more))).indices]
+        if target not in self._striking:
+            self._striking[target] = self._find(target)
+        return self._striking[target]
+
+    def _find(self, target: int) -> Tensor:
+        own = odds_of(self._own, target)
+        places = own.topk(math.ceil(_REFINED * len(own))).indices
+        words, more = self._words[places], own[places]
         empty = replace(self._empty, target=target)
+        if self._models.others:
+            more = more - effects(self._models.others[0], empty, words[:, None])[:, 0]
+        different = words[more.topk(min(_DIFFERENT, len(words))).indices]
         found = Contrast(self._models, empty, self._words, self._seed).of(different[:, None])
         return different[found.topk(min(_STRIKING, len(found))).indices]
 

@@ -47,7 +47,7 @@ class _Texts(NamedTuple):
 
 
 _SMALL: Final = _Texts(first=4, all=8)
-_LARGE: Final = _Texts(first=2, all=2)  # breadth finds more than texts, in the same time
+_LARGE: Final = _Texts(first=1, all=1)  # breadth finds more than texts, in the same time
 
 
 class PhraseSearch(ContrastSearch):
