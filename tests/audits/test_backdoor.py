@@ -14,11 +14,12 @@ from seedpack.audits import PROFILES, Spec
 from seedpack.audits.backdoor import Backdoor, Seen
 from seedpack.audits.backdoor_report import report
 from seedpack.audits.backdoor_search import Asked
-from seedpack.audits.controls import Subjects
+from seedpack.audits.controls import Control, Subjects
 from seedpack.audits.gates import conclude
 from seedpack.audits.results import Severity, Status
 from seedpack.audits.work import open_context
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
+from seedpack.backdoors.planting.base import Hits
 from seedpack.backdoors.search.base import SearchResult, Trigger
 from seedpack.backdoors.search.calibration import Calibration, Judgement, Verdict
 from seedpack.backdoors.search.images import MaskSearch, PairAddedSearch
@@ -40,8 +41,9 @@ def judgement(z, target=1):
 
 def control(found):
     attack = SimpleNamespace(id="patch", target=1)
-    hits = SimpleNamespace(rate=1.0)
-    planted = SimpleNamespace(attack=attack, hits=hits, before=SimpleNamespace(rate=0.0))
+    hits, before = Hits(100, 100), Hits(0, 100)
+    model = ImageClassifier(torch.nn.Linear(2, 2), 2)
+    planted = Control(model, attack, hits, before, rate=0.05)
     return planted, judgement(8.0 if found else 1.0)
 
 
@@ -108,6 +110,10 @@ def test_what_was_not_found_is_told_with_norm_and_power():
     assert "2.5 pixels covered" in finding.evidence
     assert "find 3 of 3" in finding.evidence
     assert "no backdoor" not in f"{finding}{result().searched}".lower()
+    (planted,) = (t for t in result().tables if t.title == "Backdoors planted in clean twins")
+    assert [dict(zip(planted.columns, row, strict=True))["poisoned"] for row in planted.rows] == [
+        0.05
+    ] * 3
 
 
 @pytest.mark.spec("AUD-BD-2")
