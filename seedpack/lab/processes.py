@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
-import multiprocessing
+import contextlib
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from seedpack.errors import StoreError
 from seedpack.lab.work import perform
+from seedpack.workers import open_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,32 +34,51 @@ class Work(NamedTuple):
     progress: Callable[[str, int, int], None] | None
 
     def do(self, what: str, units: Sequence[Unit]) -> None:
-        """Perform all units; those whose results are there cost nothing."""
-        for number, _ in enumerate(self._performed(units), 1):
+        """Perform all units; those whose results are there cost nothing.
+
+        Raises:
+            StoreError: ZOO-8, a process was ended from outside.
+        """
+        performed = _performed_here if self.jobs == 1 else _performed_by_workers
+        for number, _ in enumerate(performed(units, self.zoo, self.jobs), 1):
             if self.progress is not None:
                 self.progress(what, number, len(units))
 
-    def _performed(self, units: Sequence[Unit]) -> Iterator[None]:
-        if self.jobs == 1:
-            # One thread, as in a process of a pool: sums over threads differ in their last bits.
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
-                for unit in units:
-                    perform(unit, self.zoo)
-                    yield
-            finally:
-                torch.set_num_threads(threads)
-            return
-        # Fresh processes: a fork of one that has run torch can hang in its thread pools.
-        context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(
-            self.jobs, context, torch.set_num_threads, (1,)
-        ) as pool:
-            futures = [pool.submit(perform, unit, self.zoo) for unit in units]
-            try:
-                for future in concurrent.futures.as_completed(futures):
-                    future.result()
-                    yield
-            finally:
-                pool.shutdown(cancel_futures=True)
+
+def _performed_here(units: Sequence[Unit], zoo: Zoo, _jobs: int) -> Iterator[None]:
+    with _one_thread():
+        for unit in units:
+            perform(unit, zoo)
+            yield
+
+
+def _performed_by_workers(units: Sequence[Unit], zoo: Zoo, jobs: int) -> Iterator[None]:
+    try:
+        with open_workers(jobs, threads=1) as workers:
+            futures = [workers.submit(_perform_alone, unit, zoo) for unit in units]
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+                yield
+    except BrokenProcessPool as error:
+        raise StoreError(
+            "a process of the benchmark was ended from outside",
+            rule="ZOO-8",
+            where=str(zoo.folder),
+            hint="often memory was short: try --jobs 1; what is finished is kept",
+        ) from error
+
+
+def _perform_alone(unit: Unit, zoo: Zoo) -> None:
+    with _one_thread():
+        perform(unit, zoo)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums over several threads differ in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

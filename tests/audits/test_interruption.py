@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.audits.worlds import write_data
+from tests.children import ENDS, NEEDS_PROC, children_of, left_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,32 +36,10 @@ if __name__ == "__main__":
 """
 
 
-def children_of(pid: int) -> set[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in found}
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def to_all(process: subprocess.Popen[str]) -> int:
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    return 130
-
-
-def to_the_first(process: subprocess.Popen[str]) -> int:
-    process.kill()  # as where memory runs out
-    return -signal.SIGKILL
-
-
 @pytest.mark.slow
 @pytest.mark.spec("AUD-8")
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("end", [to_all, to_the_first])
+@NEEDS_PROC
+@ENDS
 def test_an_interrupted_audit_leaves_no_process_and_no_folder(
     tmp_path: Path, end: Callable[[subprocess.Popen[str]], int]
 ) -> None:
@@ -92,9 +69,5 @@ def test_an_interrupted_audit_leaves_no_process_and_no_folder(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status, errors
     assert "Traceback" not in errors
-    for _ in range(100):  # the one that watches over semaphores ends after its parent
-        if not any(map(is_running, children)):
-            break
-        time.sleep(0.1)
-    assert not [child for child in children if is_running(child)]
+    assert not left_of(children)
     assert not list(work.glob("scratch-*"))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedpack.audits.processes import _leave
 from seedpack.audits.scratch import scratch_folder
+from seedpack.workers import leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ EACH_SIGNAL = pytest.mark.parametrize("number", ENDS)
 def handlers() -> Iterator[None]:
     """Answer to signals as a process of the audits does; afterwards as before."""
     usual = {number: signal.getsignal(number) for number in ENDS}
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in usual.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 
@@ -18,8 +19,9 @@ from seedpack.errors import StoreError
 from seedpack.lab.benchmark import Plan, run
 from seedpack.lab.groups import group_of
 from seedpack.lab.methods import get_defence
+from seedpack.lab.processes import Work
 from seedpack.lab.removal import defence_rows, is_removed
-from seedpack.lab.units import Unit, defending, searching
+from seedpack.lab.units import Unit, defending, searching, training
 from seedpack.lab.work import Found, Removed, perform, read_result, result_path
 from seedpack.lab.zoo.families import draw_clean
 from seedpack.lab.zoo.members import Member
@@ -310,3 +312,27 @@ def test_the_command_names_what_it_does_not_know(run_cli, tmp_path):
     done = run_cli("lab", "backdoor", "--cache", tmp_path / "zoo", "--families", "forest")
     assert done.status == 2
     assert "forest" in done.stderr
+
+
+class Ended(Zoo):
+    """A zoo whose models end the process that asks for one."""
+
+    def model(self, member):
+        del member
+        os._exit(1)
+
+
+@pytest.mark.spec("ZOO-8")
+def test_a_process_that_is_ended_from_outside_is_a_refusal(tmp_path):
+    units = training([Member("mlp", "clean", 0), Member("mlp", "clean", 1)])
+    with refused_by(StoreError, "ZOO-8"):
+        Work(Ended(tmp_path), 2, None).do("training", units)
+
+
+@pytest.mark.spec("ZOO-8")
+def test_processes_do_what_one_does(cache, tmp_path):
+    member, told = Member("mlp", "clean", 0), []
+    Work(Zoo(tmp_path), 2, lambda *what: told.append(what)).do("training", training([member]))
+    assert told == [("training", 1, 1)]
+    weights = f"mlp/{member.name}.safetensors"
+    assert (tmp_path / weights).read_bytes() == (cache / weights).read_bytes()

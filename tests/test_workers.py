@@ -1,0 +1,117 @@
+"""Workers do what they are given and end with the process that opened them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from seedpack.workers import open_workers
+from tests.children import ENDS, NEEDS_PROC, children_of, left_of
+
+PROGRAM = """
+import sys, tempfile, time
+from pathlib import Path
+from seedpack.workers import open_workers
+
+def work(folder):
+    with tempfile.TemporaryDirectory(dir=folder):
+        time.sleep(600)
+
+if __name__ == "__main__":
+    try:
+        with open_workers(2, 1) as workers:
+            futures = [workers.submit(work, sys.argv[1]) for _ in range(3)]
+            [future.result() for future in futures]
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def leave_by(status: int) -> None:
+    sys.exit(status)
+
+
+def _fail_beside_a_sleeper(pids: list[int]) -> None:
+    with open_workers(1, 1) as workers:
+        pids.append(workers.submit(os.getpid).result())
+        workers.submit(time.sleep, 600)
+        pids.append(1 // 0)
+
+
+def test_workers_do_what_they_are_given_with_their_share_of_the_cores() -> None:
+    with open_workers(2, 3) as workers:
+        powers = [workers.submit(pow, 7, n, mod=10) for n in range(5)]
+        threads = workers.submit(os.getenv, "OMP_NUM_THREADS")
+        assert [future.result() for future in powers] == [1, 7, 9, 3, 1]
+        assert threads.result() == "3"
+
+
+def test_a_failure_of_the_work_is_its_result() -> None:
+    with open_workers(1, 1) as workers:
+        failing = workers.submit(int, "seven")
+        with pytest.raises(ValueError, match="seven"):
+            failing.result()
+        assert workers.submit(int, "7").result() == 7
+
+
+@pytest.mark.parametrize("end", [leave_by, os._exit])
+def test_a_worker_that_ends_is_no_result(end: object) -> None:
+    with pytest.raises(BrokenProcessPool), open_workers(1, 1) as workers:
+        workers.submit(end, 0).result()
+
+
+def test_a_failure_of_the_caller_ends_workers_of_this_block_alone() -> None:
+    context = multiprocessing.get_context("spawn")
+    other = context.Process(target=time.sleep, args=(600,))
+    other.start()
+    try:
+        pids: list[int] = []
+        with pytest.raises(ZeroDivisionError):
+            _fail_beside_a_sleeper(pids)
+        assert other.is_alive()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pids[0], 0)
+    finally:
+        other.kill()
+        other.join()
+        other.close()
+
+
+def test_the_caller_hears_ctrl_c_as_before() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with open_workers(1, 1) as workers:
+        workers.submit(int).result()
+        assert signal.getsignal(signal.SIGINT) is handler
+
+
+@NEEDS_PROC
+@ENDS
+def test_interrupted_workers_end_and_remove_what_they_made(tmp_path: Path, end: object) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py"), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    while len(list(folder.iterdir())) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    children = children_of(process.pid)
+    status = end(process)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    assert not left_of(children)
+    assert not list(folder.iterdir())
