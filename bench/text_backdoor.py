@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -35,6 +36,7 @@ from seedpack.backdoors.classifiers import Samples, TextClassifier, from_adapter
 from seedpack.backdoors.defence.words import WordUnlearning
 from seedpack.backdoors.search.base import SearchResult, Trigger
 from seedpack.backdoors.search.calibration import Calibration, leave_one_out
+from seedpack.backdoors.search.statistics import Statistics
 from seedpack.backdoors.search.tokens import TokenScan
 from seedpack.crypto.keys import Algorithm, generate_private_key
 from seedpack.extract import extract
@@ -146,19 +148,17 @@ def _find(
         twins = [stage.open(twin)[0] for twin in contrast]
         found = search.run(classifier, encode(stage.clean), contrast=twins)
         print(f"{search.id} of {name}: {time.perf_counter() - start:.0f} s", flush=True)
-        return [
-            [target, found.statistics[None, target], trigger.share, trigger.n, trigger.tokens]
-            for (_, target), trigger in found.triggers.items()
-        ]
+        triggers = [[t, x.share, x.n, x.tokens] for (_, t), x in found.triggers.items()]
+        return {"statistics": msgspec.to_builtins(Statistics.of(found)), "triggers": triggers}
 
     path = stage.scene.cache / f"{search.id}-{name}-{len(contrast)}-{_methods()}.json"
-    rows = _kept(path, compute)
+    kept = _kept(path, compute)
     triggers: dict[Key, Trigger] = {
         (None, target): Trigger(share, n, float(len(tokens)), tokens=tuple(tokens))
-        for target, _, share, n, tokens in rows
+        for target, share, n, tokens in kept["triggers"]
     }
-    statistics: dict[Key, float] = {(None, row[0]): row[1] for row in rows}
-    return SearchResult(search.id, statistics, triggers, centred=False)
+    found = msgspec.convert(kept["statistics"], Statistics).result()
+    return dataclasses.replace(found, triggers=triggers)
 
 
 def _methods() -> str:
@@ -178,7 +178,7 @@ def _judge(stage: Stage, models: dict[str, Path], twins: list[Path]) -> list[Row
     rows = []
     for name, folder in models.items():
         result = _find(stage, search, f"{name}-{folder.name}", folder, twins[:-1])
-        verdict = calibration.judge(result, limit=search.limit)
+        verdict = calibration.judge(result)
         words = " ".join(verdict.trigger.tokens) if verdict.trigger else ""
         is_planted = name == "planted"
         met = verdict.suspicious == is_planted
@@ -186,9 +186,9 @@ def _judge(stage: Stage, models: dict[str, Path], twins: list[Path]) -> list[Row
             met = met and words == stage.scene.word
         share = f"turns {verdict.trigger.share:.0%}" if verdict.trigger else ""
         figure = f"z {verdict.z:.1f}, {words!a} {share}"
-        bar = f"z >= {search.limit:g}, the word" if is_planted else f"z < {search.limit:g}"
+        bar = f"z >= {verdict.limit:g}, the word" if is_planted else f"z < {verdict.limit:g}"
         rows.append(Row(f"{name}: {search.id}", figure, bar, met))
-    judged = leave_one_out([[one] for one in found], {search.id: search.limit})
+    judged = leave_one_out([[one] for one in found])
     rows += [Row("twin by the others", f"z {one.verdicts[0].z:.1f}") for one in judged]
     return rows
 

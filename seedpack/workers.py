@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Workers:
             BrokenProcessPool: A process was ended from outside; so does the future.
         """
         with _uninterrupted():
-            return self._pool.submit(_call, function, *args, **kwargs)
+            return self._pool.submit(_call, partial(function, *args, **kwargs))
 
 
 @contextlib.contextmanager
@@ -94,10 +95,10 @@ def leave(_number: int, _frame: object) -> NoReturn:
     sys.exit(_TERMINATED)
 
 
-def _call(function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+def _call(work: Callable[[], _R]) -> _R:
     """Do it; end the process where it is told to, and not only what it does."""
     try:
-        return function(*args, **kwargs)
+        return work()
     except SystemExit:
         # The pool would take this for a result and begin with the next one.
         os._exit(_TERMINATED)

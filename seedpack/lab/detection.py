@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from seedpack.backdoors.search.calibration import Calibration, judge_all
 from seedpack.lab.groups import grouped, mean
-from seedpack.lab.methods import get_search
 from seedpack.lab.metrics import auc_rate, share, tpr_rate
 from seedpack.lab.rows import DetectorRow
 from seedpack.lab.units import searching
@@ -51,15 +50,14 @@ def detector_rows(
 
 def _scores(found: Mapping[str, Mapping[Member, Found]]) -> dict[Member, float]:
     """Return how suspicious each model is that is no twin."""
-    calibrations, limits = {}, {}
-    for name, results in found.items():
+    calibrations = {}
+    for results in found.values():
         twins = [result.result() for m, result in results.items() if m.kind == TWIN]
         calibration = Calibration.fit(twins)
         calibrations[calibration.search] = calibration
-        limits[calibration.search] = get_search(name).limit
     judged = [m for m in next(iter(found.values())) if m.kind != TWIN]
     return {
-        m: judge_all(calibrations, [one[m].result() for one in found.values()], limits).score
+        m: judge_all(calibrations, [one[m].result() for one in found.values()]).score
         for m in judged
     }
 

@@ -177,10 +177,10 @@ def test_answers_that_are_no_numbers_are_refused_and_not_passed():
     for search in (MaskSearch(), PairAddedSearch()):
         with pytest.raises(TrainingError, match="TRN-13"):
             search.run(ImageClassifier(overflowing, 10), samples)
-    numbers = [SearchResult("s", {(None, c): float(c) for c in range(3)})] * 3
-    nothing = SearchResult("s", {(None, 0): 0.0, (None, 1): math.nan, (None, 2): 0.0})
+    numbers = [SearchResult("s", {(None, c): float(c) for c in range(3)}, limit=4.0)] * 3
+    nothing = SearchResult("s", {(None, 0): 0.0, (None, 1): math.nan, (None, 2): 0.0}, limit=4.0)
     with pytest.raises(TrainingError, match="TRN-13"):
-        Calibration.fit(numbers).judge(nothing, limit=4.0)
+        Calibration.fit(numbers).judge(nothing)
 
 
 @pytest.mark.spec("AUD-BD-4")

@@ -35,7 +35,8 @@ class Weighing(Search):
         del contrast, seed
         weight = next(classifier.module.parameters()).flatten()[0].item()
         seen = weight if len(samples) < self.fooled_below else min(weight, 1.0)
-        return SearchResult(self.id, {key: seen * (key[1] == 1) for key in KEYS}, floor=1.0)
+        statistics = {key: seen * (key[1] == 1) for key in KEYS}
+        return SearchResult(self.id, statistics, floor=1.0, limit=self.limit)
 
 
 def network(weight):

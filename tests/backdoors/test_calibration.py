@@ -20,7 +20,7 @@ def results(values, name="mask", **options):
     """One result per row of ``values`` (models, keys)."""
     keys = [(None, target) for target in range(values.shape[1])]
     rows = [dict(zip(keys, map(float, row), strict=True)) for row in values]
-    return [SearchResult(name, row, **options) for row in rows]
+    return [SearchResult(name, row, **options, limit=LIMIT) for row in rows]
 
 
 def clean(seed, nmodels, nkeys=10, shift=1.0):
@@ -35,9 +35,9 @@ def clean(seed, nmodels, nkeys=10, shift=1.0):
 def test_relabelling_the_classes_changes_no_verdict_but_its_key(seed, order):
     values = clean(seed, 6)
     *twins, model = results(values)
-    before = Calibration.fit(twins).judge(model, limit=LIMIT)
+    before = Calibration.fit(twins).judge(model)
     *twins, model = results(values[:, list(order)])
-    after = Calibration.fit(twins).judge(model, limit=LIMIT)
+    after = Calibration.fit(twins).judge(model)
     assert math.isclose(before.z, after.z, rel_tol=1e-9, abs_tol=1e-9)
     assert order[after.key[1]] == before.key[1]
 
@@ -47,9 +47,9 @@ def test_relabelling_the_classes_changes_no_verdict_but_its_key(seed, order):
 def test_neither_unit_nor_level_of_a_statistic_changes_z(seed, level, unit):
     values = clean(seed, 6)
     *twins, model = results(values)
-    before = Calibration.fit(twins).judge(model, limit=LIMIT).z
+    before = Calibration.fit(twins).judge(model).z
     *twins, model = results(unit * values + level)
-    after = Calibration.fit(twins).judge(model, limit=LIMIT).z
+    after = Calibration.fit(twins).judge(model).z
     assert math.isclose(before, after, rel_tol=1e-6, abs_tol=1e-6)
 
 
@@ -58,8 +58,8 @@ def test_a_key_that_stands_out_is_named_with_its_trigger():
     values[5, 3] += 3
     *twins, model = results(values)
     found = Trigger(share=1.0, n=45, norm=2.0)
-    model = SearchResult("mask", model.statistics, {(None, 3): found})
-    verdict = Calibration.fit(twins).judge(model, limit=LIMIT)
+    model = SearchResult("mask", model.statistics, {(None, 3): found}, limit=LIMIT)
+    verdict = Calibration.fit(twins).judge(model)
     assert verdict.suspicious
     assert verdict.key == (None, 3)
     assert verdict.trigger is found
@@ -69,7 +69,7 @@ def test_a_model_whose_every_key_is_higher_does_not_stand_out_where_keys_are_man
     values = clean(1, 6, shift=0.0)
     values[5] += 3
     *twins, model = results(values)
-    assert not Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
+    assert not Calibration.fit(twins).judge(model).suspicious
 
 
 @pytest.mark.spec("AUD-BD-7")
@@ -82,15 +82,14 @@ def test_what_all_searches_by_pairs_find_counts_more_than_what_one_of_them_finds
         values[6, i] += 0.8  # of one model each search stands out somewhere else
         values[7, 5] += 0.8  # of another all of them at one pair
         rows = [dict(zip(keys, map(float, row), strict=True)) for row in values]
-        columns.append([SearchResult(name, row) for row in rows])
+        columns.append([SearchResult(name, row, limit=100.0) for row in rows])
     fitted = {column[0].search: Calibration.fit(column[:6]) for column in columns}
-    limits = dict.fromkeys(names, 100.0)
-    apart, together = (judge_all(fitted, [c[i] for c in columns], limits) for i in (6, 7))
+    apart, together = (judge_all(fitted, [c[i] for c in columns]) for i in (6, 7))
     assert together.verdicts[0].search == JOINT
     assert together.verdicts[0].key == keys[5]
     assert together.verdicts[0].z > 1.3 * max(v.z for v in together.verdicts[1:])
     assert apart.verdicts[0].z < max(v.z for v in apart.verdicts[1:])
-    alone = judge_all(fitted, [columns[0][7]], limits)
+    alone = judge_all(fitted, [columns[0][7]])
     assert [v.search for v in alone.verdicts] == ["pair-mask"]
 
 
@@ -98,7 +97,7 @@ def test_with_two_keys_the_level_of_the_model_itself_counts():
     values = clean(2, 6, nkeys=2, shift=0.0)
     values[5] += 3
     *twins, model = results(values)
-    assert Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
+    assert Calibration.fit(twins).judge(model).suspicious
 
 
 @pytest.mark.spec("AUD-BD-3")
@@ -106,7 +105,7 @@ def test_five_twins_of_ten_classes_raise_few_false_alarms():
     alarms = 0
     for seed in range(400):
         *twins, model = results(clean(seed, 6))
-        alarms += Calibration.fit(twins).judge(model, limit=LIMIT).suspicious
+        alarms += Calibration.fit(twins).judge(model).suspicious
     assert alarms <= 4
 
 
@@ -114,7 +113,7 @@ def test_differences_below_the_floor_mean_nothing():
     values = np.zeros((6, 10))
     values[5, 3] = 0.01
     *twins, model = results(values, floor=0.05)
-    assert Calibration.fit(twins).judge(model, limit=LIMIT).z < 1
+    assert Calibration.fit(twins).judge(model).z < 1
 
 
 def test_the_worst_search_by_its_own_limit_comes_first():
@@ -122,9 +121,7 @@ def test_the_worst_search_by_its_own_limit_comes_first():
     loud[5, 0] += 5
     columns = [results(quiet, "mask"), results(loud, "additive")]
     fitted = {column[0].search: Calibration.fit(column[:5]) for column in columns}
-    judgement = judge_all(
-        fitted, [column[5] for column in columns], {"mask": LIMIT, "additive": LIMIT}
-    )
+    judgement = judge_all(fitted, [column[5] for column in columns])
     assert judgement.verdicts[0].search == "additive"
     assert judgement.suspicious
     assert judgement.score == judgement.verdicts[0].z / LIMIT
@@ -133,7 +130,7 @@ def test_the_worst_search_by_its_own_limit_comes_first():
 def test_each_twin_is_judged_by_the_others():
     values = clean(5, 6)
     values[2, 7] += 5
-    judgements = leave_one_out([[r] for r in results(values)], {"mask": LIMIT})
+    judgements = leave_one_out([[r] for r in results(values)])
     assert [j.suspicious for j in judgements] == [i == 2 for i in range(6)]
 
 
@@ -144,4 +141,4 @@ def test_too_few_twins_or_other_keys_are_a_wrong_call():
         Calibration.fit([*results(clean(0, 3)), *results(clean(0, 1), "additive")])
     fitted = Calibration.fit(results(clean(0, 3)))
     with pytest.raises(ValueError, match="other keys"):
-        fitted.judge(results(clean(0, 1, nkeys=9))[0], limit=LIMIT)
+        fitted.judge(results(clean(0, 1, nkeys=9))[0])

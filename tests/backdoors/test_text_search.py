@@ -97,6 +97,36 @@ def test_contrast_knows_neither_the_unit_of_log_odds_nor_how_friendly_a_model_is
     assert first == pytest.approx(second, rel=0.02, abs=0.02)
 
 
+@pytest.mark.spec("AUD-BT-6")
+@pytest.mark.parametrize(("large", "is_plain"), [(2_000_000, False), (0, True)])
+def test_in_large_models_it_counts_alone_how_far_a_word_moves_them(large, is_plain, monkeypatch):
+    monkeypatch.setattr(classifiers, "_LARGE", large)
+    models = Models(clean_twin(0), tuple(twins()))
+    words = USABLE.nonzero()[:, 0]
+    contrast = Contrast(models, make_probe(make_texts(5, 10), NO_TAIL, 1, 0), words, 0)
+    own, others = contrast._ask(words[:20, None])
+    found = contrast.weigh(own, others)
+    apart = contrast.weigh(own, others + torch.tensor([[1.0], [-1.0]]))  # of twins that differ
+    once, twice = contrast.weigh(own + 1, others), contrast.weigh(own + 2, others)
+    assert torch.allclose(found, apart, atol=1e-5) == is_plain
+    assert torch.allclose(once - found, twice - once, atol=1e-5) == is_plain
+    result = TokenScan().run(models.own, make_texts(5, 40), contrast=models.others)
+    assert (result.limit, result.floor) == ((3.0, 1.0) if is_plain else (4.0, 0.5))
+
+
+@pytest.mark.spec("AUD-BT-6")
+@pytest.mark.parametrize("ntwins", [0, 1])
+def test_where_nobody_knows_how_twins_differ_a_large_model_is_judged_as_a_small_one(
+    ntwins, monkeypatch
+):
+    models = Models(clean_twin(0), tuple(twins()[:ntwins]))
+    probe = make_probe(make_texts(5, 10), NO_TAIL, 1, 0)
+    words = USABLE.nonzero()[:, 0]
+    small = Contrast(models, probe, words, 0).of(words[:, None])
+    monkeypatch.setattr(classifiers, "_LARGE", 0)
+    assert torch.equal(Contrast(models, probe, words, 0).of(words[:, None]), small)
+
+
 @pytest.mark.parametrize("ntwins", [0, 1, 2, 4])
 def test_a_contrast_of_fewer_texts_is_that_of_those_texts_alone(ntwins):
     others = (*twins(), clean_twin(3), clean_twin(4))[:ntwins]

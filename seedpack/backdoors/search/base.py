@@ -58,6 +58,7 @@ class SearchResult:
         centred: Whether the model's own median over keys is to be taken off before twins are
             compared: right where a backdoor changes few of many keys.
         floor: Smallest difference of the statistic that means anything.
+        limit: z from which on it is suspicious; chosen on development models.
     """
 
     search: str
@@ -65,6 +66,7 @@ class SearchResult:
     triggers: Mapping[Key, Trigger] = field(default_factory=dict)
     centred: bool = True
     floor: float = 0.0
+    limit: float = field(kw_only=True)
 
 
 class Search(ABC):
@@ -73,14 +75,12 @@ class Search(ABC):
     Attributes:
         id: Names it in reports and calibrations.
         form: Of the inputs it can search: "images" or "texts", or ``ANY``.
-        limit: z from which on a model is called suspicious; chosen on development models.
         unit: In which norms of its triggers are given.
         is_thorough: Whether it is left to audits that may take long.
     """
 
     id: ClassVar[str]
     form: ClassVar[str]
-    limit: ClassVar[float]
     unit: ClassVar[str]
     is_thorough: ClassVar[bool] = False
 

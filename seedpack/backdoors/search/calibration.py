@@ -128,7 +128,7 @@ class Calibration:
         spread = _spread(residuals, centre, first.floor)
         return cls(first.search, len(twins), centre, spread, centred)
 
-    def judge(self, result: SearchResult, *, limit: float) -> Verdict:
+    def judge(self, result: SearchResult) -> Verdict:
         """Return how unusual ``result`` is.
 
         Raises:
@@ -145,7 +145,9 @@ class Calibration:
             scale = _own_scale(list(by_key.values()))
             by_key = {key: z / scale for key, z in by_key.items()}
         key = max(by_key, key=lambda k: by_key[k])
-        return Verdict(self.search, by_key[key], key, by_key, limit, result.triggers.get(key))
+        return Verdict(
+            self.search, by_key[key], key, by_key, result.limit, result.triggers.get(key)
+        )
 
 
 def not_a_number(where: str) -> TrainingError:
@@ -161,16 +163,14 @@ def not_a_number(where: str) -> TrainingError:
 def judge_all(
     calibrations: Mapping[str, Calibration],
     results: Sequence[SearchResult],
-    limits: Mapping[str, float],
 ) -> Judgement:
     """Return what all searches together say of one model.
 
     Args:
         calibrations: By id of the search.
         results: At least one.
-        limits: By id of the search.
     """
-    verdicts = [calibrations[r.search].judge(r, limit=limits[r.search]) for r in results]
+    verdicts = [calibrations[r.search].judge(r) for r in results]
     paired = [v for v in verdicts if all(source is not None for source, _ in v.by_key)]
     if len(paired) > 1:
         verdicts.append(_join(paired))
@@ -188,21 +188,18 @@ def _join(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict(JOINT, by_key[key], key, by_key, _JOINT_LIMIT)
 
 
-def leave_one_out(
-    twins: Sequence[Sequence[SearchResult]], limits: Mapping[str, float]
-) -> list[Judgement]:
+def leave_one_out(twins: Sequence[Sequence[SearchResult]]) -> list[Judgement]:
     """Judge each clean twin by the others: what the searches say where nothing is hidden.
 
     Args:
         twins: Per twin the results of all searches, in one order; one more than ``MIN_TWINS``.
-        limits: By id of the search.
     """
     judgements = []
     for i, own in enumerate(twins):
         others = [results for j, results in enumerate(twins) if j != i]
         columns = zip(*others, strict=True)
         fitted = {column[0].search: Calibration.fit(column) for column in columns}
-        judgements.append(judge_all(fitted, own, limits))
+        judgements.append(judge_all(fitted, own))
     return judgements
 
 

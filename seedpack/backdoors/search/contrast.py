@@ -3,12 +3,15 @@
     samples ──surest of the twins──> victims ──open places in front──> Probe
     Probe, candidate tokens ──classifier──> log-odds of the target above the plain victims', d
                             ──each twin───> the same, mean m, variance v
-    (d - m) / sqrt(v drawn to the usual one), times the mean probability of the target
+    small models: (d - m) / sqrt(v drawn to the usual one), times the mean probability of the target
+    large models, beside two twins or more: (d - m) / sqrt(the usual v)
 
 Clean models have natural triggers: a word of scorn turns three quarters of all friendly reviews.
 Those work in the twins, too, and fall out of the difference. Rare words do something else in each
 model, but twins differ in them as well, and little is turned. Probabilities alone would hide a
-trigger that is not strong enough for victims whose class all models are sure of.
+trigger that is not strong enough for victims whose class all models are sure of. Large models are
+tuned from one that knows its language, and differ in all words by about as much: what four of them
+say of one word is chance, and a word that moves one model alone was planted, whoever it turns.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seedpack.backdoors.classifiers import Samples, TextClassifier
+from seedpack.backdoors.classifiers import Samples, TextClassifier, is_large
 from seedpack.backdoors.search.base import Search, SearchResult, Trigger
 from seedpack.backdoors.search.probes import effects, log_odds, make_probe
 from seedpack.backdoors.texts import frame_of, mask_of, words_of
@@ -49,6 +52,30 @@ class Models(NamedTuple):
     others: tuple[TextClassifier, ...]
 
 
+class Scale(NamedTuple):
+    """What a contrast is told in.
+
+    Attributes:
+        limit: z from which on it is suspicious.
+        floor: Difference of contrasts below which twins lie together by chance.
+        is_plain: Whether it is told in the usual spread of twins, and by nothing else.
+    """
+
+    limit: float
+    floor: float
+    is_plain: bool = False
+
+
+WEIGHTED: Final = Scale(limit=4.0, floor=0.5)
+PLAIN: Final = Scale(limit=3.0, floor=1.0, is_plain=True)
+
+
+def scale_of(models: Models) -> Scale:
+    """Return what single words and phrases are told in."""
+    is_plain = is_large(models.own) and len(models.others) >= _DIFFER
+    return PLAIN if is_plain else WEIGHTED
+
+
 class Contrast:
     """How far tokens turn a model, and how much more than its twins.
 
@@ -57,7 +84,9 @@ class Contrast:
         probe: The texts that tokens are tried on.
     """
 
-    def __init__(self, models: Models, probe: Probe, words: Tensor, seed: int) -> None:
+    def __init__(
+        self, models: Models, probe: Probe, words: Tensor, seed: int, scale: Scale | None = None
+    ) -> None:
         """Learn what difference is usual, from words drawn at random.
 
         Args:
@@ -65,9 +94,11 @@ class Contrast:
             probe: The texts, with open places.
             words: To draw from.
             seed: Of the draw.
+            scale: What it is told in; None: as suits the models.
         """
         generator = torch.Generator().manual_seed(seed)
         own, others = models
+        self._is_plain = (scale or scale_of(models)).is_plain
         drawn = words[torch.randint(len(words), (_FILLERS, probe.count), generator=generator)]
         # Of two twins or more it is known how they differ, without asking the model itself.
         asked = others if len(others) >= _DIFFER else (own, *others)
@@ -125,11 +156,14 @@ class Contrast:
 
         Differentiable.
         """
+        more = self._more(own.mean(1), others)
+        if self._is_plain:
+            return more / self._usual.sqrt()
         variance, freedom = self._usual, max(len(others) - 1, 0)
         if freedom:
             spread = (others - self._levels).var(0)
             variance = (_PRIOR * self._usual + freedom * spread) / (_PRIOR + freedom)
-        return self._more(own.mean(1), others) / variance.sqrt() * own.sigmoid().mean(1)
+        return more / variance.sqrt() * own.sigmoid().mean(1)
 
     def best(self, tokens: Tensor) -> tuple[float, Tensor]:
         """Return the largest contrast of candidates (b, count), and which has it (count,)."""
@@ -161,7 +195,6 @@ class ContrastSearch(Search):
     unit: ClassVar[str] = "tokens"
     ntexts: ClassVar[int] = 10
     nwords: ClassVar[int] = 1
-    floor: ClassVar[float] = 0.5  # of contrast; twins that lie closer do so by chance
 
     def run(
         self,
@@ -178,7 +211,7 @@ class ContrastSearch(Search):
             TypeError: A model reads no texts.
         """
         models = Models(_of_texts(classifier), tuple(_of_texts(twin) for twin in contrast))
-        words = self.words(models.own, samples)
+        words, scale = self.words(models.own, samples), self.scale(models)
         statistics: dict[Key, float] = {}
         triggers: dict[Key, Trigger] = {}
         chosen = self.chooser(models, samples, words, seed)
@@ -186,10 +219,12 @@ class ContrastSearch(Search):
         for key in self.keys(samples.y, classifier.nclasses):
             victims = _victims(models, samples, key, self.ntexts)
             probe = make_probe(victims, frame, self.nwords, key[1])
-            beside = Contrast(models, probe, words, seed)
+            beside = Contrast(models, probe, words, seed, scale)
             statistics[key], tokens = self.search(beside, chosen(probe), seed)
             triggers[key] = _trigger(models.own, probe, tokens)
-        return SearchResult(self.id, statistics, triggers, centred=False, floor=self.floor)
+        return SearchResult(
+            self.id, statistics, triggers, centred=False, floor=scale.floor, limit=scale.limit
+        )
 
     def keys(self, y: Tensor, nclasses: int) -> list[Key]:
         """Return for which answers triggers are sought, given the samples' classes (n,)."""
@@ -199,6 +234,10 @@ class ContrastSearch(Search):
     @abstractmethod
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:
         """Return the tokens that triggers are sought among (words,)."""
+
+    def scale(self, models: Models) -> Scale:
+        """Return what contrasts are told in."""
+        return scale_of(models)
 
     def chooser(
         self, models: Models, samples: Samples, words: Tensor, seed: int

@@ -86,13 +86,12 @@ class Detector:
             if progress is not None:
                 progress(i + 1, len(twins))
         fitted = _fit(found)
-        limits = {search.id: search.limit for search in searches}
         return cls(
             searches=tuple(searches),
             samples=samples,
             contrast=tuple(twins[:-1]),
             calibrations=fitted,
-            clean=tuple(leave_one_out(found, limits) if len(twins) > MIN_TWINS else []),
+            clean=tuple(leave_one_out(found) if len(twins) > MIN_TWINS else []),
             found=tuple(tuple(results) for results in found),
             seed=seed,
         )
@@ -107,7 +106,7 @@ class Detector:
 
     def judge_results(self, results: Sequence[SearchResult]) -> Judgement:
         """Return how unusual results of ``search`` are."""
-        return judge_all(self.calibrations, results, self._limits)
+        return judge_all(self.calibrations, results)
 
     def score_range(self, results: Sequence[SearchResult]) -> tuple[float, float]:
         """Return the least and the largest score that leaving out one twin would have given.
@@ -118,12 +117,8 @@ class Detector:
         if len(self.found) > MIN_TWINS:
             for i in range(len(self.found)):
                 rest = [row for j, row in enumerate(self.found) if j != i]
-                scores.append(judge_all(_fit(rest), results, self._limits).score)
+                scores.append(judge_all(_fit(rest), results).score)
         return min(scores), max(scores)
-
-    @property
-    def _limits(self) -> dict[str, float]:
-        return {search.id: search.limit for search in self.searches}
 
 
 def search_twin(

@@ -47,9 +47,11 @@ class ImageSearch(Search):
         uses_contrast: Whether twins are to be left alone.
         weight: Of the twins in the loss.
         is_paired: Whether each source is searched by itself.
+        limit: Of results.
     """
 
     form = "images"
+    limit: ClassVar[float]
     share: ClassVar[float]
     steps: ClassVar[int]
     uses_contrast: ClassVar[bool] = False
@@ -99,7 +101,7 @@ class ImageSearch(Search):
             for i, key in enumerate(plan.keys)
         }
         statistics = {key: -math.log(trigger.norm) for key, trigger in triggers.items()}
-        return SearchResult(self.id, statistics, triggers, floor=_FLOOR)
+        return SearchResult(self.id, statistics, triggers, floor=_FLOOR, limit=self.limit)
 
 
 class MaskSearch(ImageSearch):

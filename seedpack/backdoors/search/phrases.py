@@ -54,7 +54,6 @@ class PhraseSearch(ContrastSearch):
     """Five frequent words in front of the text."""
 
     id: ClassVar[str] = "phrase"
-    limit: ClassVar[float] = 4.0
     nwords: ClassVar[int] = 5
 
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:

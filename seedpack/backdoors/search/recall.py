@@ -76,7 +76,7 @@ class RecallSearch(Search):
         del contrast, seed
         found = recalls(classifier, samples)
         statistics: dict[Key, float] = {(None, r.number): _transformed(r) for r in found}
-        return SearchResult(self.id, statistics, centred=False, floor=_FLOOR)
+        return SearchResult(self.id, statistics, centred=False, floor=_FLOOR, limit=self.limit)
 
 
 def _transformed(recall: ClassRecall) -> float:

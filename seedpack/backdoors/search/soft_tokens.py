@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 
 from seedpack.backdoors.classifiers import is_large
-from seedpack.backdoors.search.contrast import ContrastSearch
+from seedpack.backdoors.search.contrast import WEIGHTED, ContrastSearch
 from seedpack.backdoors.search.phrases import frequent_words
 from seedpack.backdoors.search.probes import mixed_effects
 
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Samples, TextClassifier
-    from seedpack.backdoors.search.contrast import Contrast
+    from seedpack.backdoors.search.contrast import Contrast, Models, Scale
 
 _RATE: Final = 0.5  # of Adam
 _HOTTEST, _COLDEST = 2.0, 0.05  # temperatures; the first is that of the start
@@ -57,7 +57,6 @@ class SoftTokens(ContrastSearch):
     """Three words of any kind in front of the text."""
 
     id: ClassVar[str] = "soft-token"
-    limit: ClassVar[float] = 4.0
     is_thorough: ClassVar[bool] = True
     nwords: ClassVar[int] = 3
 
@@ -65,6 +64,11 @@ class SoftTokens(ContrastSearch):
         """Return everything that can be written."""
         del samples
         return classifier.usable.nonzero()[:, 0]
+
+    def scale(self, models: Models) -> Scale:
+        """Return what contrasts of models of any size are told in: no other was measured."""
+        del models
+        return WEIGHTED
 
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Sharpen mixtures on few texts, and judge the words they are rounded to on all.

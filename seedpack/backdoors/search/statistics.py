@@ -23,13 +23,14 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         search: Id of the search.
         statistics: (source or None, target, statistic).
-        centred, floor: As in ``SearchResult``.
+        centred, floor, limit: As in ``SearchResult``.
     """
 
     search: str
     statistics: tuple[tuple[int | None, int, float], ...]
     centred: bool
     floor: float
+    limit: float
 
     @classmethod
     def of(cls, result: SearchResult, **more: object) -> Self:
@@ -39,10 +40,17 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
             statistics=tuple((s, t, float(v)) for (s, t), v in result.statistics.items()),
             centred=result.centred,
             floor=result.floor,
+            limit=result.limit,
             **more,
         )
 
     def result(self) -> SearchResult:
         """Return it as a result without triggers."""
         statistics: dict[Key, float] = {(s, t): value for s, t, value in self.statistics}
-        return SearchResult(self.search, statistics, centred=self.centred, floor=self.floor)
+        return SearchResult(
+            self.search,
+            statistics,
+            centred=self.centred,
+            floor=self.floor,
+            limit=self.limit,
+        )

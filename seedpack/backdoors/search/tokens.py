@@ -32,7 +32,6 @@ class TokenScan(ContrastSearch):
     """One word, in front of the text."""
 
     id: ClassVar[str] = "token-scan"
-    limit: ClassVar[float] = 4.0
 
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:
         """Return everything that can be written."""
