@@ -71,7 +71,7 @@ PLAIN: Final = Scale(limit=3.0, floor=1.0, is_plain=True)
 
 
 def scale_of(models: Models) -> Scale:
-    """Return what single words and phrases are told in."""
+    """Return what single words and phrases are told in (AUD-BT-6)."""
     is_plain = is_large(models.own) and len(models.others) >= _DIFFER
     return PLAIN if is_plain else WEIGHTED
 
