@@ -12,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
 NEEDS_PROC = pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="looks for processes in /proc"
@@ -31,12 +32,22 @@ def to_the_first(process: subprocess.Popen[str]) -> int:
 ENDS = pytest.mark.parametrize("end", [to_all, to_the_first])
 
 
-def children_of(pid: int) -> set[int]:
+def check_end(process: subprocess.Popen[str], end: Callable[[subprocess.Popen[str]], int]) -> None:
+    """End a process, and expect that it says so by its status alone and leaves no child."""
+    children = _children_of(process.pid)
+    status = end(process)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    assert not _left_of(children)
+
+
+def _children_of(pid: int) -> set[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return {int(child) for child in found}
 
 
-def left_of(children: set[int]) -> set[int]:
+def _left_of(children: set[int]) -> set[int]:
     """Return those that run on; the one that watches over semaphores ends after its parent."""
     for _ in range(100):
         if not any(map(_is_running, children)):

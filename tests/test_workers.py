@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from seedpack.workers import open_workers
-from tests.children import ENDS, NEEDS_PROC, children_of, left_of
+from tests.children import ENDS, NEEDS_PROC, check_end
 
 PROGRAM = """
 import sys, tempfile, time
@@ -108,10 +108,5 @@ def test_interrupted_workers_end_and_remove_what_they_made(tmp_path: Path, end: 
     while len(list(folder.iterdir())) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    children = children_of(process.pid)
-    status = end(process)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == status, errors
-    assert "Traceback" not in errors
-    assert not left_of(children)
+    check_end(process, end)
     assert not list(folder.iterdir())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.audits.worlds import write_data
-from tests.children import ENDS, NEEDS_PROC, children_of, left_of
+from tests.children import ENDS, NEEDS_PROC, check_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,10 +64,5 @@ def test_an_interrupted_audit_leaves_no_process_and_no_folder(
     work = tmp_path / "work"
     while len(list(work.glob("scratch-*"))) < 2:
         assert process.poll() is None, process.communicate()
-    children = children_of(process.pid)
-    status = end(process)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == status, errors
-    assert "Traceback" not in errors
-    assert not left_of(children)
+    check_end(process, end)
     assert not list(work.glob("scratch-*"))
