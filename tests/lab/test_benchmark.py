@@ -327,12 +327,3 @@ def test_a_process_that_is_ended_from_outside_is_a_refusal(tmp_path):
     units = training([Member("mlp", "clean", 0), Member("mlp", "clean", 1)])
     with refused_by(StoreError, "ZOO-8"):
         Work(Ended(tmp_path), 2, None).do("training", units)
-
-
-@pytest.mark.spec("ZOO-8")
-def test_processes_do_what_one_does(cache, tmp_path):
-    member, told = Member("mlp", "clean", 0), []
-    Work(Zoo(tmp_path), 2, lambda *what: told.append(what)).do("training", training([member]))
-    assert told == [("training", 1, 1)]
-    weights = f"mlp/{member.name}.safetensors"
-    assert (tmp_path / weights).read_bytes() == (cache / weights).read_bytes()
