@@ -36,7 +36,7 @@ class Workers:
     """Processes that take what they are given one after the other."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
-        """Take a pool of fresh processes, each of which began with ``start_worker``."""
+        """Take a pool of fresh processes, each of which began with ``_start_worker``."""
         self._pool = pool
 
     def submit(
@@ -63,7 +63,7 @@ def open_workers(count: int, threads: int) -> Iterator[Workers]:
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        count, mp_context=context, initializer=start_worker, initargs=(threads,)
+        count, mp_context=context, initializer=_start_worker, initargs=(threads,)
     ) as pool:
         try:
             yield Workers(pool)
@@ -81,7 +81,7 @@ def _end(workers: Collection[BaseProcess]) -> None:
         worker.kill()  # nothing, where it has ended
 
 
-def start_worker(threads: int) -> None:
+def _start_worker(threads: int) -> None:
     """Make this process one that ends with its parent, leaving no folder."""
     for variable in _THREADS:
         os.environ[variable] = str(threads)

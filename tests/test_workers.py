@@ -92,6 +92,7 @@ def test_the_caller_hears_ctrl_c_as_before() -> None:
         assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.spec("AUD-8", "ZOO-8")
 @NEEDS_PROC
 @ENDS
 def test_interrupted_workers_end_and_remove_what_they_made(tmp_path: Path, end: object) -> None:

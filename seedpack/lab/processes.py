@@ -39,13 +39,16 @@ class Work(NamedTuple):
         Raises:
             StoreError: ZOO-8, a process was ended from outside.
         """
-        performed = _performed_here if self.jobs == 1 else _performed_by_workers
-        for number, _ in enumerate(performed(units, self.zoo, self.jobs), 1):
+        if self.jobs == 1:
+            performed = _performed_here(units, self.zoo)
+        else:
+            performed = _performed_by_workers(units, self.zoo, self.jobs)
+        for number, _ in enumerate(performed, 1):
             if self.progress is not None:
                 self.progress(what, number, len(units))
 
 
-def _performed_here(units: Sequence[Unit], zoo: Zoo, _jobs: int) -> Iterator[None]:
+def _performed_here(units: Sequence[Unit], zoo: Zoo) -> Iterator[None]:
     with _one_thread():
         for unit in units:
             perform(unit, zoo)

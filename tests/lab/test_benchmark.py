@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 
 import msgspec
 import pytest
@@ -26,7 +27,7 @@ from seedpack.lab.work import Found, Removed, perform, read_result, result_path
 from seedpack.lab.zoo.families import draw_clean
 from seedpack.lab.zoo.members import Member
 from seedpack.lab.zoo.registry import Zoo
-from seedpack.lab.zoo.store import Record, get_model
+from seedpack.lab.zoo.store import Record, get_model, read_record
 from seedpack_cli.benchmark import benchmark_text
 from tests.refusals import refused_by
 
@@ -42,6 +43,7 @@ PLAN = Plan(
 RECORD = Record(
     version=1, family="mlp", kind="patch", seed=500, accuracy=0.9, seconds=1, hits=90, nvictims=100
 )
+FIRST = Member("mlp", "clean", 0)
 
 
 @pytest.fixture(scope="module")
@@ -315,15 +317,22 @@ def test_the_command_names_what_it_does_not_know(run_cli, tmp_path):
 
 
 class Ended(Zoo):
-    """A zoo whose models end the process that asks for one."""
+    """A zoo that ends the process that asks for another model, once the first one is kept."""
 
     def model(self, member):
-        del member
+        if member == FIRST:
+            return super().model(member)
+        while read_record(self.folder, FIRST) is None:
+            time.sleep(0.05)
         os._exit(1)
 
 
 @pytest.mark.spec("ZOO-8")
-def test_a_process_that_is_ended_from_outside_is_a_refusal(tmp_path):
-    units = training([Member("mlp", "clean", 0), Member("mlp", "clean", 1)])
+def test_a_process_that_is_ended_from_outside_is_a_refusal_that_leaves_what_is_finished(
+    cache, tmp_path
+):
+    units = training([FIRST, Member("mlp", "clean", 1)])
     with refused_by(StoreError, "ZOO-8"):
         Work(Ended(tmp_path), 2, None).do("training", units)
+    weights = f"mlp/{FIRST.name}.safetensors"
+    assert (tmp_path / weights).read_bytes() == (cache / weights).read_bytes()
