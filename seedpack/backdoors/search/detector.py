@@ -18,6 +18,7 @@ from seedpack.backdoors.search.calibration import (
     judge_all,
     leave_one_out,
 )
+from seedpack.backdoors.search.levels import level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -148,4 +149,5 @@ def _search(
     contrast: Sequence[Classifier],
     seed: int,
 ) -> list[SearchResult]:
-    return [s.run(classifier, samples, contrast=contrast, seed=seed) for s in searches]
+    own = level(classifier, contrast, samples)
+    return [s.look(own, samples, contrast=contrast, seed=seed) for s in searches]

@@ -58,7 +58,7 @@ class ImageSearch(Search):
     weight: ClassVar[float] = 1.0
     is_paired: ClassVar[bool] = False
 
-    def run(
+    def look(
         self,
         classifier: Classifier,
         samples: Samples,

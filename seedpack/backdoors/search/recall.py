@@ -64,7 +64,7 @@ class RecallSearch(Search):
     unit = "wrong answers"
     limit = 4.0
 
-    def run(
+    def look(
         self,
         classifier: Classifier,
         samples: Samples,

@@ -100,7 +100,7 @@ class WordClassifier(TextClassifier):
     def logits_of_embeddings(self, embeddings: Tensor, mask: Tensor) -> Tensor:
         """Return (n, nclasses)."""
         logits: Tensor = self.module(embeddings, mask)
-        return logits
+        return self.scale * logits
 
 
 def make_text_classifier(data: TextData, seed: int, nclasses: int = 2) -> WordClassifier:
