@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from seedpack.audits import Spec, Status
 from seedpack.audits.adversarial import Adversarial
@@ -176,6 +177,22 @@ def test_an_attack_leaves_the_weights_as_they_were_and_trainable() -> None:
     assert len(perturb(classifier, samples, 0.1, seed=1)) == 70
     assert all(parameter.requires_grad for parameter in network.parameters())
     assert all(torch.equal(before[name], v) for name, v in network.state_dict().items())
+
+
+@pytest.mark.spec("AUD-ADV-3")
+@pytest.mark.parametrize("factor", [0.001, 1000.0])
+def test_scores_of_any_size_are_attacked_alike(spec: Spec, factor: float) -> None:
+    network = small_network.make()
+    network.load_state_dict(load_file(spec.model))
+    data = np.load(spec.evaluation)
+    samples = Samples(torch.tensor(data["x"]), torch.tensor(data["y"]))
+    classifier = ImageClassifier(network.eval(), 10)
+    usual, scaled = (
+        attack(model, samples, 0.06, steps=5, seed=0).float().mean()
+        for model in (classifier, classifier.scaled(factor))
+    )
+    assert classifier.accuracy(samples) > usual + 0.1
+    assert float(scaled) == pytest.approx(float(usual), abs=0.01)
 
 
 @pytest.mark.spec("AUD-ADV-2")
