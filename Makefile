@@ -20,6 +20,8 @@ WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Python compiles what is imported, when it is; most of torch and transformers never is.
+INSTALL := $(PIP) install --no-compile -c constraints.txt
 # Named with == on the command line: any looser form lets pip prefer a build with CUDA.
 TORCH := $(shell sed -n 's/^\(torch==.*\)$$/\1/p' constraints.txt)
 
@@ -41,36 +43,37 @@ $(VENV)/made:
 	touch $@
 
 $(VENV)/demo: $(VENV)/made pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt $(TORCH) -e '.[torch,demo]'
+	$(INSTALL) $(TORCH) -e '.[torch,demo]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/made pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt $(TORCH) -e '.[all,dev]'
+	$(INSTALL) $(TORCH) -e '.[all,dev]'
 	touch $@ $(VENV)/demo
 
 $(VENV)/fuzz: $(VENV)/dev
-	$(PIP) install -c constraints.txt -e '.[fuzz]'
+	$(INSTALL) -e '.[fuzz]'
 	touch $@
 
 $(VENV)/mutation: $(VENV)/dev
-	$(PIP) install -c constraints.txt -e '.[mutation]'
+	$(INSTALL) -e '.[mutation]'
 	touch $@
 
 demo: $(VENV)/demo
 	@$(BIN)/seedpack demo
 
-# One thread each: workers that all take all cores wait for each other. Tracing costs a fifth of the
-# time, so that it is left out where the core is not what a folder's tests are about.
+# One thread each: workers that all take all cores wait for each other. Neighbours go to one worker,
+# which builds what they share once, until another has nothing left to do. Tracing costs a fifth of
+# the time, so that it is left out where the core is not what a folder's tests are about.
 test: $(VENV)/dev
 	@mkdir -p build
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --trace-core-only \
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --trace-core-only \
 	  $(CORE:%=--cov=%) --cov-report=
 	@$(BIN)/coverage report --fail-under=100 > build/coverage-core.txt \
 	  || { cat build/coverage-core.txt; exit 1; }
 
 coverage: $(VENV)/dev
 	@mkdir -p build
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
 	@$(BIN)/coverage report | tee build/coverage.txt
 
 lint: $(VENV)/dev
