@@ -20,7 +20,9 @@ WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Python compiles what is imported, when it is; most of torch and transformers never is.
+# Python compiles what is imported, when it first is; most of torch and transformers never is. It has
+# to be kept, though: hundreds of processes import the same.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(PIP) install --no-compile -c constraints.txt
 # Named with == on the command line: any looser form lets pip prefer a build with CUDA.
 TORCH := $(shell sed -n 's/^\(torch==.*\)$$/\1/p' constraints.txt)
