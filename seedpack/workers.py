@@ -69,11 +69,11 @@ def open_workers(count: int, threads: int) -> Iterator[Workers]:
             yield Workers(pool)
         except BaseException:
             # The pool takes ended workers for broken ones, gives up what waits, and waits for them.
-            _end(set(multiprocessing.active_children()) - others)
+            _end_all(set(multiprocessing.active_children()) - others)
             raise
 
 
-def _end(workers: Collection[BaseProcess]) -> None:
+def _end_all(workers: Collection[BaseProcess]) -> None:
     for worker in workers:
         worker.terminate()
     for worker in workers:
@@ -85,8 +85,14 @@ def _start_worker(threads: int) -> None:
     """Make this process one that ends with its parent, leaving no folder."""
     for variable in _THREADS:
         os.environ[variable] = str(threads)
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_leave_after_parent, daemon=True).start()
+
+
+class _Turn:
+    """Whether this process is at work, or the pool's own code is."""
+
+    is_at_work = False
 
 
 def leave(_number: int, _frame: object) -> NoReturn:
@@ -95,10 +101,21 @@ def leave(_number: int, _frame: object) -> NoReturn:
     sys.exit(_TERMINATED)
 
 
+def _end(number: int, frame: object) -> NoReturn:
+    """End at once where nothing is to be removed: the pool would take an exception for a result."""
+    if not _Turn.is_at_work:
+        os._exit(_TERMINATED)
+    leave(number, frame)
+
+
 def _call(work: Callable[[], _R]) -> _R:
     """Do it; end the process where it is told to, and not only what it does."""
     try:
-        return work()
+        try:
+            _Turn.is_at_work = True
+            return work()
+        finally:
+            _Turn.is_at_work = False
     except SystemExit:
         # The pool would take this for a result and begin with the next one.
         os._exit(_TERMINATED)

@@ -85,6 +85,17 @@ def test_a_failure_of_the_caller_ends_workers_of_this_block_alone() -> None:
         other.close()
 
 
+def _end_oneself() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.spec("AUD-8", "ZOO-8")
+def test_a_worker_that_is_ended_before_its_work_begins_does_not_stay() -> None:
+    with pytest.raises(BrokenProcessPool), open_workers(1, 1) as workers:
+        # As if the signal came when the pool had taken the work and not yet called it.
+        workers._pool.submit(_end_oneself).result(timeout=60)
+
+
 def test_the_caller_hears_ctrl_c_as_before() -> None:
     handler = signal.getsignal(signal.SIGINT)
     with open_workers(1, 1) as workers:
