@@ -15,8 +15,10 @@ from seedpack.backdoors.search.detector import Detector
 from seedpack.backdoors.search.levels import level, spread
 from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.tokens import TokenScan
+from seedpack.errors import TrainingError
 from tests.backdoors import tiny
 from tests.backdoors.words import clean_twin, make_texts, planted
+from tests.refusals import refused_by
 
 
 def given_scores(rows):
@@ -53,12 +55,20 @@ def test_a_model_is_brought_to_the_scale_of_its_twins(rows, factor, shift):
     assert spread(moved, samples) == pytest.approx(factor * own, rel=1e-2)  # is not changed
 
 
-@pytest.mark.parametrize("scores", [[[2.0, 2.0]] * 4, [[math.nan, 1.0]] * 4, [[math.inf, 1.0]] * 4])
-def test_what_has_no_scale_is_left_to_the_searches(scores):
-    model, samples = given_scores(scores)
+def test_what_answers_all_samples_alike_or_has_no_twins_is_left_as_it_is():
+    model, samples = given_scores([[2.0, 2.0]] * 4)
     twin, _ = given_scores([[0.0, 1.0]] * 4)
     assert level(model, [twin], samples) is model
-    assert level(model, [], samples) is model
+    assert level(twin, [], samples) is twin
+
+
+@pytest.mark.spec("AUD-BD-9", "TRN-13")
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_no_scale_is_escaped_by_one_answer_that_is_no_number(score):
+    model, samples = given_scores([[0.0, 0.1]] * 9 + [[score, 1.0]])
+    twin, _ = given_scores([[0.0, 1.0]] * 10)
+    with refused_by(TrainingError, "TRN-13"):
+        level(model, [twin], samples)
 
 
 @pytest.mark.spec("AUD-BD-9")

@@ -13,9 +13,10 @@ it; of the best two scores, as classes that never come near the answer may have 
 
 from __future__ import annotations
 
-import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
+
+from seedpack.backdoors.search.calibration import not_a_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,16 +31,19 @@ def level(classifier: Classifier, contrast: Sequence[Classifier], samples: Sampl
 
     Args:
         classifier: Is not changed.
-        contrast: Clean twins; with none, or where a scale is nothing or no number, the model is
-            returned as it is.
+        contrast: Clean twins; with none, or where answers are all alike, the model is returned
+            as it is.
         samples: Clean.
+
+    Raises:
+        TrainingError: TRN-13, the answer to a sample is no number: without a scale, what the model
+            hides could look as small as somebody likes.
     """
     if not contrast:
         return classifier
-    factor = fmean(spread(twin, samples) for twin in contrast) / max(
-        spread(classifier, samples), math.ulp(0.0)
-    )
-    return classifier.scaled(factor) if 0 < factor < math.inf else classifier
+    own = spread(classifier, samples)
+    others = fmean(spread(twin, samples) for twin in contrast)
+    return classifier.scaled(others / own) if own and others else classifier
 
 
 def spread(classifier: Classifier, samples: Samples) -> float:
@@ -48,6 +52,12 @@ def spread(classifier: Classifier, samples: Samples) -> float:
     Args:
         classifier: Of two classes or more.
         samples: At least one.
+
+    Raises:
+        TrainingError: TRN-13, an answer is no number.
     """
-    best = classifier.scores(samples).topk(2, dim=1).values
+    scores = classifier.scores(samples)
+    if not scores.isfinite().all():
+        raise not_a_number("clean samples")
+    best = scores.topk(2, dim=1).values
     return float((best[:, 0] - best[:, 1]).quantile(_SHARE))
