@@ -155,8 +155,8 @@ def _look(context: Context, split: Split) -> Seen:
     from seedpack.audits.controls import (  # noqa: PLC0415 -- torch
         count_controls,
         plant_controls,
-        scale_beside,
     )
+    from seedpack.backdoors.search.levels import scale_beside  # noqa: PLC0415 -- torch
     from seedpack.backdoors.search.recall import recalls  # noqa: PLC0415 -- torch
 
     subjects, first, ntwins = _subjects(context), context.spec.random_seed, context.profile.ntwins

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -31,12 +30,11 @@ from seedpack.backdoors.fitting import Course, fit
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.images import make_attack
 from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
-from seedpack.backdoors.search.levels import spread
 from seedpack.errors import TrainingError
 from seedpack.training.tasks.text import TextClassification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from seedpack.audits.base import Context
     from seedpack.backdoors.planting.base import Attack, Hits
@@ -182,15 +180,6 @@ def plant_controls(
 def count_controls(twin: Classifier, train: Samples, count: int) -> int:
     """Return how many controls ``plant_controls`` tries to plant."""
     return len(_kinds(twin, train, count)) * _repeats(twin, count)
-
-
-def scale_beside(own: Classifier, twins: Sequence[Classifier], samples: Samples) -> float:
-    """Return how far a model's scores lie apart, in those of its twins.
-
-    Searches take the model to the twins' scale; one that is far off was made for something else.
-    """
-    own_spread, *others = (spread(model, samples) for model in (own, *twins))
-    return own_spread / max(fmean(others), 1e-12)
 
 
 def check_tokenizers(own: Adapter, other: Adapter) -> None:

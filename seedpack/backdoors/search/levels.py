@@ -13,6 +13,7 @@ it; of the best two scores, as classes that never come near the answer may have 
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
@@ -41,9 +42,19 @@ def level(classifier: Classifier, contrast: Sequence[Classifier], samples: Sampl
     """
     if not contrast:
         return classifier
+    scale = scale_beside(classifier, contrast, samples)
+    return classifier.scaled(1 / scale) if 0 < scale < math.inf else classifier
+
+
+def scale_beside(classifier: Classifier, contrast: Sequence[Classifier], samples: Samples) -> float:
+    """Return how far a model's scores lie apart, in those of its twins, of which there are some.
+
+    Raises:
+        TrainingError: TRN-13, an answer is no number.
+    """
     own = spread(classifier, samples)
     others = fmean(spread(twin, samples) for twin in contrast)
-    return classifier.scaled(others / own) if own and others else classifier
+    return own / others if others else math.inf
 
 
 def spread(classifier: Classifier, samples: Samples) -> float:
