@@ -88,7 +88,7 @@ def test_each_target_runs_under_the_fuzzer(name, tmp_path):
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed: pip install -e '.[fuzz]'")
     corpus = harness.CORPUS / name
-    command = [sys.executable, "-m", "fuzz.worker", name, "-runs=500", "-print_final_stats=1"]
+    command = [sys.executable, "-m", "fuzz.worker", name, "-runs=2000", "-print_final_stats=1"]
     done = subprocess.run(
         [*command, f"-artifact_prefix={tmp_path}/", str(tmp_path), str(corpus)],
         cwd=ROOT,
@@ -98,5 +98,5 @@ def test_each_target_runs_under_the_fuzzer(name, tmp_path):
     )
     outcome = run.read_output(name, 1, done.returncode, done.stderr)
     assert not outcome.finding, done.stderr[-4000:]
-    assert outcome.executions >= 500
+    assert outcome.executions >= 2000
     assert outcome.edges > 10
