@@ -15,7 +15,14 @@ from seedpack.backdoors.search import likely, tokens
 from seedpack.backdoors.search.contrast import Contrast, Models
 from seedpack.backdoors.search.likely import LikelyWords, shortlist
 from seedpack.backdoors.search.phrases import PhraseSearch
-from seedpack.backdoors.search.probes import effects, make_empty_probe, make_probe, slopes
+from seedpack.backdoors.search.probes import (
+    effects,
+    leads,
+    make_empty_probe,
+    make_probe,
+    slopes,
+    told,
+)
 from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.tokens import TokenScan
 from seedpack.backdoors.texts import NO_TAIL
@@ -82,19 +89,20 @@ def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template(large,
     assert set(trigger.tokens) <= written
 
 
-@pytest.mark.spec("AUD-BT-1")
-def test_contrast_knows_neither_the_unit_of_log_odds_nor_how_friendly_a_model_is():
+@pytest.mark.spec("AUD-BT-7")
+@pytest.mark.parametrize("large", [2_000_000, 0], ids=["small", "large"])
+def test_contrast_does_not_know_on_what_scale_a_model_answers(large, monkeypatch):
+    monkeypatch.setattr(classifiers, "_LARGE", large)
     models = [clean_twin(0), *twins()]
     probe = make_probe(make_texts(5, 10), NO_TAIL, 1, 0)
     words = USABLE.nonzero()[:, 0]
-    others = [classifier.clone() for classifier in models]
-    with torch.no_grad():
-        for classifier in others:
-            classifier.module.head.weight *= 0.9
-            classifier.module.head.bias *= 0.9
-        others[1].module.head.bias[0] += 0.1
-    first, second = (_differences(group, probe, words) for group in (models, others))
-    assert first == pytest.approx(second, rel=0.02, abs=0.02)
+    others = [model.scaled(factor) for model, factor in zip(models, (0.05, 3, 40), strict=True)]
+    first, second = (
+        Contrast(Models(own, tuple(rest)), probe, words, 0).of(words[:, None])
+        for own, *rest in (models, others)
+    )
+    torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-4)
+    assert first.std() > 0.05
 
 
 @pytest.mark.spec("AUD-BT-6")
@@ -104,14 +112,26 @@ def test_in_large_models_it_counts_alone_how_far_a_word_moves_them(large, is_pla
     models = Models(clean_twin(0), tuple(twins()))
     words = USABLE.nonzero()[:, 0]
     contrast = Contrast(models, make_probe(make_texts(5, 10), NO_TAIL, 1, 0), words, 0)
-    own, others = contrast._ask(words[:20, None])
-    found = contrast.weigh(own, others)
-    apart = contrast.weigh(own, others + torch.tensor([[1.0], [-1.0]]))  # of twins that differ
-    once, twice = contrast.weigh(own + 1, others), contrast.weigh(own + 2, others)
+    own, others = _told(models, contrast.probe, words[:20, None])
+    found = contrast._weigh(own, others)
+    apart = contrast._weigh(own, others + torch.tensor([[1.0], [-1.0]]))  # of twins that differ
+    once, twice = contrast._weigh(own + 1, others), contrast._weigh(own + 2, others)
+    assert torch.allclose(found, contrast.of(words[:20, None]), atol=1e-5)
     assert torch.allclose(found, apart, atol=1e-5) == is_plain
     assert torch.allclose(once - found, twice - once, atol=1e-5) == is_plain
     result = TokenScan().run(models.own, make_texts(5, 40), contrast=models.others)
     assert (result.limit, result.floor) == ((2.5, 1.0) if is_plain else (4.0, 0.5))
+    result = PhraseSearch().run(models.own, make_texts(5, 40), contrast=models.others)
+    assert (result.limit, result.floor) == ((2.5, 1.0) if is_plain else (3.0, 0.5))
+
+
+def _told(models, probe, tokens):
+    """Return leads told of the first model (b, k), and means of those of the others."""
+    own, *others = (
+        told(effects(m, probe, tokens), leads(m, probe.plain, probe.target))
+        for m in (models.own, *models.others)
+    )
+    return own, torch.stack([rows.mean(1) for rows in others])
 
 
 @pytest.mark.spec("AUD-BT-6")
@@ -138,14 +158,6 @@ def test_a_contrast_of_fewer_texts_is_that_of_those_texts_alone(ntwins):
     part, alone = whole.take(6), Contrast(models, probe.take(6), words, 0)
     assert part.of(tokens).tolist() == pytest.approx(alone.of(tokens).tolist(), rel=1e-4, abs=1e-5)
     assert part.of(tokens).tolist() != pytest.approx(whole.of(tokens).tolist(), rel=1e-2)
-
-
-def _differences(models, probe, words):
-    """Return the contrast without the factor of how many texts are turned."""
-    own, *others = models
-    turned = effects(own, probe, words[:, None]).sigmoid().mean(1)
-    contrast = Contrast(Models(own, tuple(others)), probe, words, 0)
-    return (contrast.of(words[:, None]) / turned).tolist()
 
 
 @pytest.mark.spec("AUD-BT-4")

@@ -1,15 +1,18 @@
 """What searches in texts share: a trigger is judged by what it does here and not in clean twins.
 
-    samples ──surest of the twins──> victims ──open places in front──> Probe
-    Probe, candidate tokens ──classifier──> log-odds of the target above the plain victims', d
+    samples ──choose_victims──> texts of other classes ──open places in front──> Probe
+    Probe, candidate tokens ──classifier──> the target's leads, told in those of the plain texts:
+                                            -1 untouched, 0 turned; mean over the texts, d
                             ──each twin───> the same, mean m, variance v
-    small models: (d - m) / sqrt(v drawn to the usual one), times the mean probability of the target
+    small models: (d - m) / sqrt(v drawn to the usual one), times the share of texts turned
     large models, beside two twins or more: (d - m) / sqrt(the usual v)
 
 Clean models have natural triggers: a word of scorn turns three quarters of all friendly reviews.
 Those work in the twins, too, and fall out of the difference. Rare words do something else in each
 model, but twins differ in them as well, and little is turned. Probabilities alone would hide a
-trigger that is not strong enough for victims whose class all models are sure of. Large models are
+trigger that is not strong enough for victims whose class all models are sure of; scores alone one
+in a model that was made unsure of its victims, where next to nothing turns them. What a trigger
+cannot do without is to turn answers, so each text's own lead is the unit. Large models are
 tuned from one that knows its language, and differ in all words by about as much: what four of them
 say of one word is chance, and a word that moves one model alone was planted, whoever it turns.
 """
@@ -22,13 +25,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from seedpack.backdoors.classifiers import Samples, TextClassifier, is_large
 from seedpack.backdoors.search.base import Search, SearchResult, Trigger
-from seedpack.backdoors.search.probes import effects, log_odds, make_probe
-from seedpack.backdoors.texts import frame_of, mask_of, words_of
-from seedpack.errors import TrainingError
+from seedpack.backdoors.search.probes import effects, leads, make_probe, told
+from seedpack.backdoors.search.victims import choose_victims
+from seedpack.backdoors.texts import frame_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +44,8 @@ _FILLERS: Final = 32  # words, or phrases, drawn at random
 _PRIOR: Final = 4.0  # twins that the usual variance counts for, beside a candidate's own
 _NORMAL: Final = 1.4826  # standard deviations per median absolute deviation
 _DIFFER: Final = 2  # twins, from which on it is known how they differ
-_LEAST: Final = 1e-4  # variance of log-odds, where models agree to the last bit
+_LEAST: Final = 1e-4  # variance of leads, where models agree to the last bit
+_STEEP: Final = 3.0  # of the share of texts that count as turned, per plain lead
 
 
 class Models(NamedTuple):
@@ -97,30 +100,24 @@ class Contrast:
             scale: What it is told in; None: as suits the models.
         """
         generator = torch.Generator().manual_seed(seed)
-        own, others = models
         self._is_plain = (scale or scale_of(models)).is_plain
         drawn = words[torch.randint(len(words), (_FILLERS, probe.count), generator=generator)]
+        plain = torch.stack([leads(m, probe.plain, probe.target) for m in _all(models)])
         # Of two twins or more it is known how they differ, without asking the model itself.
-        asked = others if len(others) >= _DIFFER else (own, *others)
-        self._set(
-            models,
-            probe,
-            torch.stack([log_odds(m, probe.plain, probe.target) for m in (own, *others)]),
-            torch.stack([effects(m, probe, drawn) for m in asked]),
-        )
+        first = 1 if len(models.others) >= _DIFFER else 0
+        asked = zip(_all(models)[first:], plain[first:], strict=True)
+        usual = torch.stack([told(effects(m, probe, drawn), row) for m, row in asked])
+        self._set(models, probe, plain, usual)
 
     def _set(self, models: Models, probe: Probe, plain: Tensor, drawn: Tensor) -> None:
-        """Take log-odds of plain texts (models, k) and of drawn words in them (asked, b, k)."""
+        """Take leads of plain texts (models, k), and those told of drawn words (asked, b, k)."""
         self.models, self.probe = models, probe
         self._plain, self._drawn = plain, drawn
-        # Not the level of random words: a backdoor may answer to most of them.
-        levels = plain.mean(1)
-        self._level, self._levels = levels[0], levels[1:, None]
         found = drawn.mean(2)
         if len(models.others) >= _DIFFER:
-            usual = (found - self._levels).var(0).mean()
+            usual = found.var(0).mean()
         else:
-            more = self._more(found[0], found[1:])
+            more = _more(found[0], found[1:])
             usual = (_NORMAL * (more - more.median()).abs().median()) ** 2
         self._usual = usual.clamp(min=_LEAST)
 
@@ -149,21 +146,28 @@ class Contrast:
 
     def of(self, tokens: Tensor) -> Tensor:
         """Return the contrast (b,) of candidates (b, count)."""
-        return self.weigh(*self._ask(tokens))
+        return self.compare(lambda model: effects(model, self.probe, tokens))
 
-    def weigh(self, own: Tensor, others: Tensor) -> Tensor:
-        """Return the contrast (b,) of log-odds (b, k), and of their means in the twins (twins, b).
+    def compare(self, ask: Callable[[TextClassifier], Tensor]) -> Tensor:
+        """Return the contrast (b,) of leads (b, k) that each model is asked for.
 
-        Differentiable.
+        Differentiable where they are.
         """
-        more = self._more(own.mean(1), others)
+        own, *others = (
+            told(ask(m), p) for m, p in zip(_all(self.models), self._plain, strict=True)
+        )
+        beside = [other.mean(1) for other in others]
+        return self._weigh(own, torch.stack(beside) if beside else own.new_zeros(0, len(own)))
+
+    def _weigh(self, own: Tensor, others: Tensor) -> Tensor:
+        """Return the contrast (b,) of leads told (b, k), and of the twins' means (twins, b)."""
+        more = _more(own.mean(1), others)
         if self._is_plain:
             return more / self._usual.sqrt()
         variance, freedom = self._usual, max(len(others) - 1, 0)
         if freedom:
-            spread = (others - self._levels).var(0)
-            variance = (_PRIOR * self._usual + freedom * spread) / (_PRIOR + freedom)
-        return more / variance.sqrt() * own.sigmoid().mean(1)
+            variance = (_PRIOR * self._usual + freedom * others.var(0)) / (_PRIOR + freedom)
+        return more / variance.sqrt() * (_STEEP * own).sigmoid().mean(1)
 
     def best(self, tokens: Tensor) -> tuple[float, Tensor]:
         """Return the largest contrast of candidates (b, count), and which has it (count,)."""
@@ -171,29 +175,29 @@ class Contrast:
         at = int(found.argmax())
         return float(found[at]), tokens[at]
 
-    def _ask(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-odds of the model (b, k), and their means of the twins (twins, b)."""
-        own = effects(self.models.own, self.probe, tokens)
-        others = [effects(other, self.probe, tokens).mean(1) for other in self.models.others]
-        return own, torch.stack(others) if others else own.new_zeros(0, len(own))
+    def lift(self, tokens: Tensor) -> Tensor:
+        """Return how far candidates (b, count) lift the target in the model itself (b,)."""
+        return told(effects(self.models.own, self.probe, tokens), self._plain[0]).mean(1)
 
-    def _more(self, own: Tensor, others: Tensor) -> Tensor:
-        """Return how much more means of the model (b,) rose than those of the twins (twins, b)."""
-        more = own - self._level
-        return more - (others - self._levels).mean(0) if len(others) else more
+
+def _all(models: Models) -> tuple[TextClassifier, ...]:
+    return models.own, *models.others
+
+
+def _more(own: Tensor, others: Tensor) -> Tensor:
+    """Return how much more means told of the model (b,) rose than those of the twins (twins, b)."""
+    return own - others.mean(0) if len(others) else own + 1
 
 
 class ContrastSearch(Search):
     """A search that compares with clean twins already while it looks.
 
     Attributes:
-        ntexts: Texts that a trigger is tried on.
         nwords: Of a trigger.
     """
 
     form: ClassVar[str] = "texts"
     unit: ClassVar[str] = "tokens"
-    ntexts: ClassVar[int] = 10
     nwords: ClassVar[int] = 1
 
     def look(
@@ -217,7 +221,7 @@ class ContrastSearch(Search):
         chosen = self.chooser(models, samples, words, seed)
         frame = frame_of(samples, models.own.usable)
         for key in self.keys(samples.y, classifier.nclasses):
-            victims = _victims(models, samples, key, self.ntexts)
+            victims = choose_victims(_all(models), samples, key, seed)
             probe = make_probe(victims, frame, self.nwords, key[1])
             beside = Contrast(models, probe, words, seed, scale)
             statistics[key], tokens = self.search(beside, chosen(probe), seed)
@@ -255,35 +259,6 @@ def _of_texts(classifier: Classifier) -> TextClassifier:
     if not isinstance(classifier, TextClassifier):
         raise TypeError("words are sought in classifiers of texts")
     return classifier
-
-
-def _victims(models: Models, samples: Samples, key: Key, count: int) -> Samples:
-    """Return the texts of the source, or of all other classes alike, that the twins are surest of.
-
-    Among the shorter half of them: for speed, and as a word weighs more in few.
-    """
-    source, target = key
-    others = samples.take(samples.y != target if source is None else samples.y == source)
-    if not 0 < len(others) < len(samples):
-        raise TrainingError(
-            "the samples show fewer than two classes",
-            rule="TRN-8",
-            where="samples",
-            hint="a trigger turns samples of one class to another: give samples of both",
-        )
-    lengths = mask_of(others).sum(1)
-    short = others.take(lengths <= lengths.median())
-    sure = torch.stack([_surety(m, short) for m in models.others or (models.own,)]).mean(0)
-    surest = short.take(sure.argsort(descending=True, stable=True))
-    one_hot = functional.one_hot(surest.y)  # (n, classes)
-    # (n,): how many surer ones of its own class there are; by that all classes take turns.
-    rank = ((one_hot.cumsum(0) - 1) * one_hot).sum(1)
-    return surest.take(rank.argsort(stable=True)[:count])
-
-
-def _surety(classifier: TextClassifier, samples: Samples) -> Tensor:
-    probabilities = classifier.scores(samples).softmax(-1)
-    return probabilities.gather(1, samples.y[:, None])[:, 0]
 
 
 def _trigger(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Trigger:

@@ -24,8 +24,14 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from seedpack.backdoors.search.contrast import Contrast
-from seedpack.backdoors.search.probes import effects, make_empty_probe, odds_of, slopes
+from seedpack.backdoors.search.probes import (
+    effects,
+    leads,
+    leads_of,
+    make_empty_probe,
+    slopes,
+    told,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,21 +84,27 @@ class LikelyWords:
         return self._striking[target]
 
     def _find(self, target: int) -> Tensor:
-        own = odds_of(self._own, target)
+        own = leads_of(self._own, target)
         places = own.topk(math.ceil(_REFINED * len(own))).indices
-        words, more = self._words[places], own[places]
-        empty = replace(self._empty, target=target)
-        if self._models.others:
-            more = more - effects(self._models.others[0], empty, words[:, None])[:, 0]
-        different = words[more.topk(min(_DIFFERENT, len(words))).indices]
-        found = Contrast(self._models, empty, self._words, self._seed).of(different[:, None])
-        return different[found.topk(min(_STRIKING, len(found))).indices]
+        words, own = self._words[places], own[places]
+        empty, others = replace(self._empty, target=target), self._models.others
+        for nasked, nkept in ((1, _DIFFERENT), (len(others), _STRIKING)):
+            more = own
+            if others:
+                asked = [effects(twin, empty, words[:, None])[:, 0] for twin in others[:nasked]]
+                more = own - torch.stack(asked).mean(0)
+            kept = more.topk(min(nkept, len(words))).indices
+            words, own = words[kept], own[kept]
+        return words
 
 
 def best_in_few(classifier: TextClassifier, probe: Probe, words: Tensor) -> Tensor:
     """Return the tenth of the words that raises the target most in the first texts."""
     few = probe.take(_FEW)
-    parts = [effects(classifier, few, part[:, None]).mean(1) for part in words.split(_CHUNK)]
+    plain = leads(classifier, few.plain, few.target)
+    parts = [
+        told(effects(classifier, few, part[:, None]), plain).mean(1) for part in words.split(_CHUNK)
+    ]
     return words[torch.cat(parts).topk(math.ceil(_REFINED * len(words))).indices]
 
 

@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 import torch
 
 from seedpack.backdoors.classifiers import is_large
-from seedpack.backdoors.search.contrast import ContrastSearch
-from seedpack.backdoors.search.probes import effects, slopes
+from seedpack.backdoors.search.contrast import WEIGHTED, ContrastSearch
+from seedpack.backdoors.search.probes import slopes
 from seedpack.backdoors.texts import mask_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from seedpack.backdoors.classifiers import Samples, TextClassifier
-    from seedpack.backdoors.search.contrast import Contrast
-    from seedpack.backdoors.search.probes import Probe
+    from seedpack.backdoors.search.contrast import Contrast, Models, Scale
 
 _FREQUENT: Final = 100  # words to choose from
 _MIN_ROUNDS: Final = 2
@@ -46,6 +45,7 @@ class _Texts(NamedTuple):
     all: int  # that slopes are taken of, and the twins are asked about
 
 
+_WEIGHTED: Final = WEIGHTED._replace(limit=3.0)  # clean models agree on frequent words
 _SMALL: Final = _Texts(first=4, all=8)
 _LARGE: Final = _Texts(first=1, all=1)  # breadth finds more than texts, in the same time
 
@@ -60,10 +60,15 @@ class PhraseSearch(ContrastSearch):
         """Return the most frequent words of the samples."""
         return frequent_words(classifier, samples)
 
+    def scale(self, models: Models) -> Scale:
+        """Return what contrasts are told in."""
+        scale = super().scale(models)
+        return scale if scale.is_plain else _WEIGHTED
+
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
         texts = _LARGE if is_large(contrast.models.own) else _SMALL
-        few, first = contrast.take(texts.all), contrast.probe.take(texts.first)
+        few, first = contrast.take(texts.all), contrast.take(texts.first)
         generator = torch.Generator().manual_seed(seed)
         shape = (_BEAM, few.probe.count)
         beam = words[torch.randint(len(words), shape, generator=generator)]
@@ -85,14 +90,13 @@ def frequent_words(classifier: TextClassifier, samples: Samples) -> Tensor:
 
 
 def _improved(
-    contrast: Contrast, first: Probe, beam: Tensor, words: Tensor
+    contrast: Contrast, first: Contrast, beam: Tensor, words: Tensor
 ) -> tuple[Tensor, float]:
     """Return the best phrases one word away, and the largest contrast among them."""
     slope = _slopes_beside(contrast, beam)[..., words]  # (beam, count, words)
     tried = words[slope.topk(min(_TRIED, len(words))).indices]
     candidates = torch.unique(_neighbours(beam, tried), dim=0)
-    likely = effects(contrast.models.own, first, candidates).mean(1)
-    kept = candidates[likely.topk(min(_KEPT, len(candidates))).indices]
+    kept = candidates[first.lift(candidates).topk(min(_KEPT, len(candidates))).indices]
     found = contrast.of(kept).topk(min(_BEAM, len(kept)))
     return kept[found.indices], float(found.values[0])
 

@@ -1,14 +1,15 @@
 """Texts with open places, and what words in them do to a model's answers.
 
-victims ──open places in front──> Probe ──words in them────> Samples ──classifier──> log-odds
+victims ──open places in front──> Probe ──words in them────> Samples ──classifier──> leads
                                   Probe ──words' gradients─> slopes: all other words at once
-                                  Probe ──mixtures of words> log-odds, differentiable
+                                  Probe ──mixtures of words> leads, differentiable
+leads ──in those of the plain texts──> told: -1 as it was, 0 where the answer turns
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import TextClassifier
     from seedpack.backdoors.texts import Frame
 
-_MOST: Final = 12.0  # log-odds; a model that is surer tells nothing more
+_BACK, _BEYOND = -2.0, 1.0  # as far as a lead is told: no text shall speak for all others
 
 
 @dataclass(frozen=True)
@@ -85,20 +86,34 @@ def make_empty_probe(samples: Samples, usable: Tensor, count: int, target: int) 
 
 
 def effects(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
-    """Return the log-odds of the target (b, k) for candidates (b, count) in k texts."""
-    return log_odds(classifier, probe.filled(tokens), probe.target).reshape(len(tokens), -1)
+    """Return the target's leads (b, k) for candidates (b, count) in k texts."""
+    return leads(classifier, probe.filled(tokens), probe.target).reshape(len(tokens), -1)
 
 
-def log_odds(classifier: TextClassifier, samples: Samples, target: int) -> Tensor:
-    """Return the log-odds (n,) of a class in samples, without gradients."""
-    return odds_of(classifier.scores(samples), target)
+def leads(classifier: TextClassifier, samples: Samples, target: int) -> Tensor:
+    """Return the lead (n,) of a class in samples, without gradients."""
+    return leads_of(classifier.scores(samples), target)
 
 
-def odds_of(logits: Tensor, target: int) -> Tensor:
-    """Return the log-odds of a class (n,) of logits (n, classes). Differentiable."""
-    chances = logits.log_softmax(-1)
-    rest = chances.index_fill(1, torch.tensor([target], device=chances.device), -torch.inf)
-    return (chances[:, target] - rest.logsumexp(-1)).clamp(-_MOST, _MOST)
+def leads_of(scores: Tensor, target: int) -> Tensor:
+    """Return how far a class is ahead (n,) of the best other one, given scores (n, classes).
+
+    Of two classes these are its log-odds. Differentiable.
+    """
+    others = scores.index_fill(1, torch.tensor([target], device=scores.device), -torch.inf)
+    return scores[:, target] - others.amax(1)
+
+
+def told(leads: Tensor, plain: Tensor) -> Tensor:
+    """Return leads (..., k) in those of the same texts without a trigger (k,).
+
+    -1: as far behind as before; 0: the answer turns; 1: as far ahead as it was behind, or more.
+    Whatever scale a model has for a text, this is the same. A text that the target leads already
+    tells nothing, and stays at -1. Differentiable.
+    """
+    is_behind = plain < 0
+    units = torch.where(is_behind, -plain, 1.0)
+    return torch.where(is_behind, (leads / units).clamp(_BACK, _BEYOND), -1.0)
 
 
 def slopes(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
@@ -117,7 +132,7 @@ def slopes(classifier: TextClassifier, probe: Probe, tokens: Tensor) -> Tensor:
 
 
 def mixed_effects(classifier: TextClassifier, probe: Probe, shares: Tensor) -> Tensor:
-    """Return the log-odds of the target (b, k), where places hold mixtures of words.
+    """Return the target's leads (b, k), where places hold mixtures of words.
 
     Differentiable.
 
@@ -130,4 +145,4 @@ def mixed_effects(classifier: TextClassifier, probe: Probe, shares: Tensor) -> T
     parts = texts[:, : probe.first], mixed.repeat_interleave(k, 0), texts[:, last:]
     mask = mask_of(probe.samples).repeat(len(shares), 1)
     logits = classifier.logits_of_embeddings(torch.cat(parts, 1), mask)
-    return odds_of(logits, probe.target).reshape(len(shares), k)
+    return leads_of(logits, probe.target).reshape(len(shares), k)

@@ -18,6 +18,7 @@ Source:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import torch
@@ -121,13 +122,11 @@ class _Mixtures:
 
     def climb(self, steps: int) -> None:
         """Follow the gradient of the contrast."""
-        own, others = self._contrast.models
+        own, probe = self._contrast.models.own, self._contrast.probe
         for _ in range(steps):
             shares = (self._logits / self._heat[:, None, None]).softmax(-1)
             mixed = _whole(shares, self._words, len(own.table))
-            beside = [mixed_effects(o, self._contrast.probe, mixed).mean(1) for o in others]
-            means = torch.stack(beside) if beside else mixed.new_zeros(0, len(mixed))
-            found = self._contrast.weigh(mixed_effects(own, self._contrast.probe, mixed), means)
+            found = self._contrast.compare(partial(mixed_effects, probe=probe, shares=mixed))
             (self._logits.grad,) = torch.autograd.grad(-found.sum(), self._logits)
             self._optimizer.step()
             self._present = found.detach()

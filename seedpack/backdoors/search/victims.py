@@ -1,0 +1,98 @@
+"""The texts that triggers are tried on (spec: AUD-BT-8).
+
+    samples of other classes ──all models answer rightly──> short ones, the twins surest ──> ten
+                                                       └──> drawn ─────────────────────────> five
+    two of the ten, one of the five, and again ──> victims
+
+A trigger that turns texts of which all models are sure stands out furthest. Who trains a model can
+spare those, though, as he can tell as well as anybody which they are; so others are drawn, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from seedpack.backdoors.texts import mask_of
+from seedpack.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedpack.backdoors.classifiers import Samples, TextClassifier
+    from seedpack.backdoors.search.base import Key
+
+_SURE: Final = 10  # texts that the twins are surest of
+_DRAWN: Final = 5  # others
+_TURN: Final = 2  # of the sure ones go before each of the others
+
+
+def choose_victims(
+    models: Sequence[TextClassifier], samples: Samples, key: Key, seed: int
+) -> Samples:
+    """Return texts of the source, or of all other classes alike; at most fifteen.
+
+    Args:
+        models: The one that is searched, then its twins.
+        samples: Clean.
+        key: Source and target.
+        seed: Of the draw.
+
+    Raises:
+        TrainingError: TRN-8, the samples show fewer than two classes.
+    """
+    source, target = key
+    others = samples.take(samples.y != target if source is None else samples.y == source)
+    if not 0 < len(others) < len(samples):
+        raise TrainingError(
+            "the samples show fewer than two classes",
+            rule="TRN-8",
+            where="samples",
+            hint="a trigger turns samples of one class to another: give samples of both",
+        )
+    known = _known(models, others)
+    lengths = mask_of(known).sum(1)
+    sure = torch.stack([_surety(m, known) for m in models[1:] or models]).mean(0)
+    # The shorter half, for speed, and as a word weighs more in few; by turns of the classes.
+    order = torch.where(lengths <= lengths.median(), sure, sure - 1).argsort(
+        descending=True, stable=True
+    )
+    order = order[_by_turns(known.y[order], models[0].nclasses)]
+    first, rest = order[:_SURE], order[_SURE:]
+    drawn = rest[torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))]
+    drawn = drawn[_by_turns(known.y[drawn], models[0].nclasses)][:_DRAWN]
+    return known.take(_woven(first.tolist(), drawn.tolist()))
+
+
+def _known(models: Sequence[TextClassifier], others: Samples) -> Samples:
+    """Return the texts that all models answer rightly; or the first of them; or, if none, all."""
+    right = torch.stack([model.predict(others) == others.y for model in models])
+    for known in (right.all(0), right[0]):
+        if known.any():
+            return others.take(known)
+    return others
+
+
+def _surety(classifier: TextClassifier, samples: Samples) -> Tensor:
+    probabilities = classifier.scores(samples).softmax(-1)
+    return probabilities.gather(1, samples.y[:, None])[:, 0]
+
+
+def _by_turns(y: Tensor, nclasses: int) -> Tensor:
+    """Return the order (n,) in which classes take turns, each in the order given."""
+    one_hot = functional.one_hot(y, nclasses)  # (n, classes)
+    # (n,): how many of its own class stand before each.
+    rank = ((one_hot.cumsum(0) - 1) * one_hot).sum(1)
+    return rank.argsort(stable=True)
+
+
+def _woven(first: list[int], others: list[int]) -> list[int]:
+    woven: list[int] = []
+    for i, place in enumerate(first):
+        woven.append(place)
+        if i % _TURN == _TURN - 1:
+            woven += others[i // _TURN : i // _TURN + 1]
+    return woven + others[len(first) // _TURN :]
