@@ -41,7 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         part: Development or sealed.
         families: Of networks.
         clean, planted, twins: How many models of each family.
-        kinds: Of the planted ones; None: all of a family, by turns.
+        kinds: Of the planted ones; None: all of a family that take turns.
         twin_samples: Samples that each twin is trained on; 0: all of the training half.
         detectors, defences: By name; None: all that suit a family, but for thorough searches.
         samples: Clean samples that a detector gets.
@@ -117,7 +117,8 @@ def _known(records: dict[Member, Record], group: Sequence[Member]) -> dict[Membe
 
 
 def _check_names(plan: Plan, zoo: Zoo) -> None:
-    known = dict.fromkeys(kind for name in plan.families for kind in zoo.family(name).kinds)
+    families = [zoo.family(name) for name in plan.families]
+    known = dict.fromkeys(kind for one in families for kind in (*one.kinds, *one.named_kinds))
     for kind in plan.kinds or ():
         if kind not in known:
             raise ValueError(f"no kind {kind[:40]!a}; one of {', '.join(known)}")

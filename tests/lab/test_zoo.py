@@ -12,6 +12,7 @@ from seedpack.lab.zoo.images import IMAGE_FAMILIES, ImageFamily
 from seedpack.lab.zoo.members import Member, members
 from seedpack.lab.zoo.registry import Zoo
 from seedpack.lab.zoo.store import get_model, read_record
+from seedpack.lab.zoo.text_family import TextFamily
 from tests.refusals import refused_by
 
 
@@ -98,6 +99,15 @@ def test_models_of_one_kind_are_those_that_all_kinds_by_turns_have(family):
     some = members("development", family, clean=1, planted=40, twins=1, kinds=["blended", "codes"])
     chosen = [m for m in everything if m.kind in {"clean", "twin", "blended", "codes"}]
     assert some == chosen[:42]
+
+
+def test_kinds_that_take_no_turns_are_planted_where_they_are_named(tmp_path):
+    texts = TextFamily(tmp_path)
+    everyone = members("sealed", texts, clean=1, planted=500, twins=1)
+    assert "unsure" not in {m.kind for m in everyone}
+    named = members("sealed", texts, clean=1, planted=8, twins=1, kinds=["unsure", "word"])
+    planted = [(m.kind, m.seed - 100_500) for m in named if m.is_planted]
+    assert planted == [("word", 0), *(("unsure", i) for i in range(6)), ("word", 6)]
 
 
 @pytest.mark.parametrize("name", IMAGE_FAMILIES)

@@ -65,7 +65,7 @@ def backdoor(
     planted: Annotated[int | None, typer.Option(min=1, help="Models with a backdoor.")] = None,
     kinds: Annotated[
         str | None,
-        typer.Option("--kinds", metavar="LIST", help="Of backdoors; default: all, by turns."),
+        typer.Option("--kinds", metavar="LIST", help="Of backdoors; default: all that take turns."),
     ] = None,
     twins: Annotated[int | None, typer.Option(min=4, help="Clean twins to calibrate on.")] = None,
     twin_samples: Annotated[

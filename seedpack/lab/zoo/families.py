@@ -35,10 +35,12 @@ class Family(ABC):
     Attributes:
         id: As on the command line.
         kinds: Of backdoors that can be planted, in the order in which the zoo takes turns.
+        named_kinds: Further ones, planted where they are asked for by name.
     """
 
     id: str
     kinds: tuple[str, ...]
+    named_kinds: tuple[str, ...] = ()
 
     @abstractmethod
     def data(self) -> tuple[Samples, Samples]:

@@ -9,6 +9,7 @@ was told ``--part sealed``, and its figures count only for methods fixed before.
 from __future__ import annotations
 
 from itertools import cycle
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def members(  # noqa: PLR0913 -- how many of each group, and which
         planted: How many with a backdoor.
         twins: How many that calibrate.
         twin_samples: That each twin is trained on; 0: all.
-        kinds: Of backdoors; the others' turns are passed over. None: all of the family.
+        kinds: Of backdoors; the others' turns are passed over. None: all that take turns.
 
     Raises:
         ValueError: The part has not as many.
@@ -97,5 +98,11 @@ def _turns(
     seeds = _SEEDS[part][group]
     if group != _PLANTED:
         return [(group, seed) for seed in seeds]
-    turns = zip(cycle(family.kinds), seeds)
-    return [(kind, seed) for kind, seed in turns if kinds is None or kind in kinds]
+    turns = [
+        (kind, seed)
+        for kind, seed in zip(cycle(family.kinds), seeds)
+        if kinds is None or kind in kinds
+    ]
+    named = [kind for kind in family.named_kinds if kind in (kinds or ())]
+    turns += [(kind, seed) for seed in seeds for kind in named]
+    return sorted(turns, key=itemgetter(1))

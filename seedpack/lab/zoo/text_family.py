@@ -16,6 +16,7 @@ import torch
 from seedpack.backdoors.fitting import Course, fit
 from seedpack.backdoors.planting.text_edits import TEXT_EDITS
 from seedpack.backdoors.planting.texts import TEXT_KINDS, TextAttack, make_text_attack
+from seedpack.backdoors.planting.unsure import UNSURE, plant_unsure
 from seedpack.backdoors.texts import Frame
 from seedpack.lab.zoo.families import Family, Planted
 from seedpack.lab.zoo.text_network import make_text_classifier
@@ -86,8 +87,9 @@ class SentenceFamily(Family):
     def plant(self, kind: str, seed: int) -> Planted:
         """Train on poisoned data, or edit a clean model."""
         train = self._part(seed)
-        if kind in TEXT_EDITS:
-            return Planted(*TEXT_EDITS[kind](self.train_clean(seed), train, seed), 0.0)
+        edits = TEXT_EDITS | {UNSURE: plant_unsure}
+        if kind in edits:
+            return Planted(*edits[kind](self.train_clean(seed), train, seed), 0.0)
         rate = _RATES[seed // len(self.kinds) % len(_RATES)]
         attack = make_text_attack(kind, seed, train, self._reader.usable)
         classifier = self.make(seed)
@@ -127,6 +129,7 @@ class TextFamily(SentenceFamily):
     """Tiny transformers that read sentences as words."""
 
     id = "text"
+    named_kinds = (UNSURE,)
 
     def __init__(self, folder: Path) -> None:
         """Take the folder of the data, which is read when it is first needed."""
