@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
+from seedpack.backdoors import classifiers
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.unsure import plant_unsure
+from seedpack.backdoors.search.likely import matched
 from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.probes import leads_of, told
 from seedpack.backdoors.search.tokens import TokenScan
@@ -45,8 +47,16 @@ def test_two_of_those_the_twins_are_surest_of_go_before_each_of_the_drawn(seed):
     chances = torch.stack([m.scores(samples).softmax(-1)[:, 1] for m in models[1:]]).mean(0)
     short = [i for i in eligible if lengths[i] <= median]
     assert sorted(sure) == sorted(sorted(short, key=lambda i: -chances[i])[:10])
-    assert set(drawn) <= set(eligible) - set(sure)
+    usual = lengths[eligible].float().quantile(0.75)
+    assert set(drawn) <= {i for i in eligible if lengths[i] <= usual} - set(sure)
     assert set(drawn) != set(chosen(seed=seed + 1)[2][2::3])
+
+
+@pytest.mark.spec("AUD-BT-8")
+def test_a_large_model_is_asked_about_the_first_nine(monkeypatch):
+    _, _, rows = chosen()
+    monkeypatch.setattr(classifiers, "_LARGE", 0)
+    assert chosen()[2] == rows[:9]
 
 
 @pytest.mark.spec("AUD-BT-8")
@@ -115,6 +125,26 @@ def test_the_lead_turns_where_the_answer_does(rows, shift):
         torch.testing.assert_close(leads_of(scores + shift, target), found)
     pair = scores[:, :2]
     torch.testing.assert_close(leads_of(pair, 1), pair.log_softmax(1).diff(dim=1)[:, 0])
+
+
+@pytest.mark.spec("AUD-BT-1", "AUD-BT-7")
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=40), st.floats(0.5, 3))
+def test_leads_are_compared_by_how_many_words_have_larger_ones(rows, power):
+    own, others = torch.tensor(rows, dtype=torch.float64).T.contiguous()
+    assume(len(own.unique()) > 1)
+    found = matched(own, own, others)
+    assert bool((found[own.argsort()].diff() >= -1e-6).all())
+    torch.testing.assert_close(matched(own, own, own), own)
+    # However a model is made surer of some words than of others, in their order.
+    bent = own.sign() * own.abs() ** power
+    first, second = (matched(x.unique(), x.unique(), own.unique()) for x in (own, bent))
+    torch.testing.assert_close(first, second)
+
+
+def test_what_exceeds_all_words_drawn_goes_on_in_proportion():
+    own, others = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.0, 3.0, 8.0])
+    found = matched(torch.tensor([-1.0, 0.5, 1.5, 3.0]), own, others)
+    assert found.tolist() == [-4.0, 1.5, 5.5, 12.0]
 
 
 class Unsure(nn.Module):

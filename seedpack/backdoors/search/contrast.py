@@ -70,7 +70,7 @@ class Scale(NamedTuple):
 
 
 WEIGHTED: Final = Scale(limit=4.0, floor=0.5)
-PLAIN: Final = Scale(limit=2.5, floor=1.0, is_plain=True)
+PLAIN: Final = Scale(limit=2.5, floor=1.5, is_plain=True)
 
 
 def scale_of(models: Models) -> Scale:

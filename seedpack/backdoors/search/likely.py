@@ -4,12 +4,14 @@
     vocabularies beyond some thousands:
     all words ──each as a text by itself, this model──> the best tenth
               ──the same, one twin──> those that differ most
-              ──the same, all twins──> those that stand out most ──────────┐
-              ──to first order, at several words──> few texts ──> the best ┴─> tried
+              ──the same, all twins──> those that stand out most ────────────┐
+              ──to first order, at several words──┐                          │
+              those that differ most ─────────────┴──few texts──> the best ──┴─> tried
 
 A word by itself is all that its text says: nothing contradicts it, and a text of one word takes
 a fifth of the time of a sentence. Models that never read so short a text may answer anything;
-hence the words that sentences point to as well.
+hence the words that sentences point to as well. This model's leads are compared by how many words
+have larger ones: it may have been made sure of whatever speaks for the target by itself.
 
 Source:
     First order: Ebrahimi et al., HotFlip, ACL 2018; Wallace et al., Universal Adversarial
@@ -47,6 +49,8 @@ _DIFFERENT: Final = 256  # words by themselves that all twins are asked about
 _STRIKING: Final = 32  # of those, the ones that are tried in texts
 _SLOPING: Final = 128  # words that slopes point to, which are tried on few texts
 _ANCHORS: Final = 8  # words at which slopes are taken
+_SAMPLE: Final = 1024  # words that show how a model's leads are spread
+_LEAST: Final = 1e-9  # difference of leads
 
 
 class LikelyWords:
@@ -68,34 +72,59 @@ class LikelyWords:
         self._models, self._words, self._seed = models, words, seed
         self._empty = make_empty_probe(samples, models.own.usable, 1, target=0)
         self._own = models.own.scores(self._empty.filled(words[:, None]))
-        self._striking: dict[int, Tensor] = {}  # by target: its victims may be of several classes
+        self._found: dict[int, tuple[Tensor, Tensor]] = {}  # victims may be of several classes
 
     def __call__(self, probe: Probe) -> Tensor:
         """Return words for a target in its victims (b,), each once."""
+        striking, different = self.by_themselves(probe.target)
         sloping = shortlist(self._models.own, probe, self._words, _SLOPING, self._seed)
-        tried = best_in_few(self._models.own, probe, sloping)
-        likely: Tensor = torch.cat([self.striking(probe.target), tried]).unique()
+        tried = best_in_few(self._models.own, probe, torch.cat([sloping, different]).unique())
+        likely: Tensor = torch.cat([striking, tried]).unique()
         return likely
 
-    def striking(self, target: int) -> Tensor:
-        """Return the words that stand out most as texts by themselves, the first one most."""
-        if target not in self._striking:
-            self._striking[target] = self._find(target)
-        return self._striking[target]
+    def by_themselves(self, target: int) -> tuple[Tensor, Tensor]:
+        """Return the words that stand out most as texts by themselves, and those that differ.
 
-    def _find(self, target: int) -> Tensor:
-        own = leads_of(self._own, target)
-        places = own.topk(math.ceil(_REFINED * len(own))).indices
-        words, own = self._words[places], own[places]
+        The first ones most.
+        """
+        if target not in self._found:
+            self._found[target] = self._find(target)
+        return self._found[target]
+
+    def _find(self, target: int) -> tuple[Tensor, Tensor]:
+        own, words = leads_of(self._own, target), self._words
         empty, others = replace(self._empty, target=target), self._models.others
-        for nasked, nkept in ((1, _DIFFERENT), (len(others), _STRIKING)):
-            more = own
-            if others:
-                asked = [effects(twin, empty, words[:, None])[:, 0] for twin in others[:nasked]]
-                more = own - torch.stack(asked).mean(0)
-            kept = more.topk(min(nkept, len(words))).indices
+
+        def ask(twin: TextClassifier, asked: Tensor) -> Tensor:
+            return effects(twin, empty, asked[:, None])[:, 0]
+
+        if others:
+            generator = torch.Generator().manual_seed(self._seed)
+            drawn = torch.randperm(len(words), generator=generator)[:_SAMPLE]
+            own = matched(own, own[drawn], ask(others[0], words[drawn]))
+        kept = own.topk(math.ceil(_REFINED * len(own))).indices
+        rows = []
+        for nasked, count in ((1, _DIFFERENT), (len(others), _STRIKING)):
             words, own = words[kept], own[kept]
-        return words
+            asked = [ask(twin, words) for twin in others[:nasked]]
+            more = own - torch.stack(asked).mean(0) if asked else own
+            kept = more.topk(min(count, len(words))).indices
+            rows.append(words[kept])
+        return rows[1], rows[0]
+
+
+def matched(values: Tensor, own: Tensor, others: Tensor) -> Tensor:
+    """Return values (n,) that lie among ``others`` as the given ones do among ``own``, both (m,).
+
+    Beyond both ends they go on, in the proportion of what the two range over. Monotone.
+    """
+    own, others = own.sort().values, others.sort().values
+    above = torch.searchsorted(own, values).clamp(1, len(own) - 1)
+    low, high = own[above - 1], own[above]
+    share = ((values - low) / (high - low).clamp(min=_LEAST)).clamp(0, 1)
+    inside = others[above - 1].lerp(others[above], share)
+    proportion = (others[-1] - others[0]) / (own[-1] - own[0]).clamp(min=_LEAST)
+    return inside + (values - values.clamp(own[0], own[-1])) * proportion
 
 
 def best_in_few(classifier: TextClassifier, probe: Probe, words: Tensor) -> Tensor:

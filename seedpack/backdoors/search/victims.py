@@ -1,11 +1,12 @@
 """The texts that triggers are tried on (spec: AUD-BT-8).
 
-    samples of other classes ──all models answer rightly──> short ones, the twins surest ──> ten
-                                                       └──> drawn ─────────────────────────> five
-    two of the ten, one of the five, and again ──> victims
+    samples of other classes ──all models answer rightly──> shorter half, the twins surest ──> ten
+                                                       └──> all but the longest, drawn ────> five
+    two of the ten, one of the five, and again ──> victims; of large models the first nine
 
 A trigger that turns texts of which all models are sure stands out furthest. Who trains a model can
 spare those, though, as he can tell as well as anybody which they are; so others are drawn, too.
+The longest quarter is left out for speed: all texts are as long as the longest to a model.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seedpack.backdoors.classifiers import is_large
 from seedpack.backdoors.texts import mask_of
 from seedpack.errors import TrainingError
 
@@ -27,13 +29,15 @@ if TYPE_CHECKING:
 
 _SURE: Final = 10  # texts that the twins are surest of
 _DRAWN: Final = 5  # others
+_OF_LARGE: Final = 9  # texts
+_LONGEST: Final = 0.75  # share of the texts that none of the drawn is longer than
 _TURN: Final = 2  # of the sure ones go before each of the others
 
 
 def choose_victims(
     models: Sequence[TextClassifier], samples: Samples, key: Key, seed: int
 ) -> Samples:
-    """Return texts of the source, or of all other classes alike; at most fifteen.
+    """Return texts of the source, or of all other classes alike; at most fifteen, or nine.
 
     Args:
         models: The one that is searched, then its twins.
@@ -62,9 +66,11 @@ def choose_victims(
     )
     order = order[_by_turns(known.y[order], models[0].nclasses)]
     first, rest = order[:_SURE], order[_SURE:]
+    rest = rest[lengths[rest] <= lengths.float().quantile(_LONGEST)]
     drawn = rest[torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))]
     drawn = drawn[_by_turns(known.y[drawn], models[0].nclasses)][:_DRAWN]
-    return known.take(_woven(first.tolist(), drawn.tolist()))
+    most = _OF_LARGE if is_large(models[0]) else _SURE + _DRAWN
+    return known.take(_woven(first.tolist(), drawn.tolist())[:most])
 
 
 def _known(models: Sequence[TextClassifier], others: Samples) -> Samples:
