@@ -82,7 +82,7 @@ def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template(large,
     others = [*twins(), clean_twin(3), clean_twin(4)]
     found, clean = searched(search, "template", others)
     trigger = found.triggers[None, attack.target]
-    assert found.statistics[None, attack.target] > 2 * max(clean.statistics.values())
+    assert found.statistics[None, attack.target] > 1.5 * max(clean.statistics.values())
     assert trigger.share == 1
     assert len(trigger.tokens) == search.nwords
     written = {f"w{word}" for word in words.tolist()}
@@ -215,7 +215,10 @@ def test_a_word_of_a_large_vocabulary_is_tried_where_it_stands_out_by_itself(mon
     assert [found.tolist() for found in chosen.by_themselves(0)] == [[word], [word]]
     probe = make_probe(samples.take(samples.y != 0), NO_TAIL, 1, 0)
     sloping = shortlist(model, probe, words, 1, 0).tolist()
-    assert sorted(chosen(probe).tolist()) == sorted({word, *sloping})
+    assert sloping != [word]
+    assert {word} <= set(chosen(probe).tolist()) <= {word, *sloping}
+    monkeypatch.setattr(likely, "_REFINED", 1.0)  # of those tried in few texts all are kept
+    assert set(chosen(probe).tolist()) == {word, *sloping}
 
 
 @pytest.mark.parametrize("tail", [0, 1])

@@ -36,6 +36,8 @@ from seedpack.backdoors.search.probes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from seedpack.backdoors.classifiers import Samples, TextClassifier
@@ -95,22 +97,25 @@ class LikelyWords:
         own, words = leads_of(self._own, target), self._words
         empty, others = replace(self._empty, target=target), self._models.others
 
-        def ask(twin: TextClassifier, asked: Tensor) -> Tensor:
-            return effects(twin, empty, asked[:, None])[:, 0]
+        def beside(at: Tensor, twins: Sequence[TextClassifier]) -> Tensor:
+            """Return the mean lead of words in twins, of which there are some."""
+            return torch.stack([effects(t, empty, words[at][:, None])[:, 0] for t in twins]).mean(0)
+
+        def ahead(at: Tensor, twins: Sequence[TextClassifier]) -> Tensor:
+            return own[at] - beside(at, twins) if twins else own[at]
 
         if others:
             generator = torch.Generator().manual_seed(self._seed)
             drawn = torch.randperm(len(words), generator=generator)[:_SAMPLE]
-            own = matched(own, own[drawn], ask(others[0], words[drawn]))
-        kept = own.topk(math.ceil(_REFINED * len(own))).indices
-        rows = []
-        for nasked, count in ((1, _DIFFERENT), (len(others), _STRIKING)):
-            words, own = words[kept], own[kept]
-            asked = [ask(twin, words) for twin in others[:nasked]]
-            more = own - torch.stack(asked).mean(0) if asked else own
-            kept = more.topk(min(count, len(words))).indices
-            rows.append(words[kept])
-        return rows[1], rows[0]
+            own = matched(own, own[drawn], beside(drawn, others[:1]))
+        best = own.topk(math.ceil(_REFINED * len(own))).indices
+        different = best[_largest(ahead(best, others[:1]), _DIFFERENT)]
+        striking = different[_largest(ahead(different, others), _STRIKING)]
+        return words[striking], words[different]
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    return values.topk(min(count, len(values))).indices
 
 
 def matched(values: Tensor, own: Tensor, others: Tensor) -> Tensor:
