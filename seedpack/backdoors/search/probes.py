@@ -1,4 +1,4 @@
-"""Texts with open places, and what words in them do to a model's answers.
+"""Texts with open places, and what words in them do to a model's answers (spec: AUD-BT-7).
 
 victims ──open places in front──> Probe ──words in them────> Samples ──classifier──> leads
                                   Probe ──words' gradients─> slopes: all other words at once
