@@ -68,8 +68,8 @@ class LikelyWords:
             seed: Of what is drawn.
 
         Cost:
-            One pass on as many texts of one word as there are words; a tenth of it per target
-            by a twin.
+            One pass on as many texts of one word as there are words; a tenth of it, and about a
+            thousand words more, per target by a twin.
         """
         self._models, self._words, self._seed = models, words, seed
         self._empty = make_empty_probe(samples, models.own.usable, 1, target=0)
