@@ -63,6 +63,14 @@ class Samples:
         return Samples(self.x[at], self.y[at], None if self.mask is None else self.mask[at])
 
 
+def by_turns(y: Tensor) -> Tensor:
+    """Return the order (n,) in which classes (n,) take turns, each in the order given."""
+    one_hot = nn.functional.one_hot(y, int(y.max()) + 1 if len(y) else 1)  # (n, classes)
+    # (n,): how many of its own class stand before each.
+    rank = ((one_hot.cumsum(0) - 1) * one_hot).sum(1)
+    return rank.argsort(stable=True)
+
+
 class Classifier(ABC):
     """A model that gives each input one score per class.
 

@@ -74,9 +74,9 @@ def test_texts_that_the_model_does_not_know_are_tried_only_where_it_knows_none(k
     texts = {tuple(row.tolist()) for row in samples.x[samples.y == 1][:known]}
 
     class Partial(type(clean_twin(0))):
-        def predict(self, asked):
-            right = [tuple(row.tolist()) in texts for row in asked.x]
-            return torch.where(torch.tensor(right), asked.y, 1 - asked.y)
+        def scores(self, asked):
+            right = torch.tensor([tuple(row.tolist()) in texts for row in asked.x])
+            return nn.functional.one_hot(torch.where(right, asked.y, 1 - asked.y), 2).float()
 
     model = clean_twin(0).clone()
     model.__class__ = Partial

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from seedpack.backdoors.classifiers import is_large
+from seedpack.backdoors.classifiers import by_turns, is_large
 from seedpack.backdoors.texts import mask_of
 from seedpack.errors import TrainingError
 
@@ -57,42 +56,38 @@ def choose_victims(
             where="samples",
             hint="a trigger turns samples of one class to another: give samples of both",
         )
-    known = _known(models, others)
+    scores = [model.scores(others) for model in models]
+    is_known = _known(torch.stack([rows.argmax(-1) == others.y for rows in scores]))
+    known = others.take(is_known)
     lengths = mask_of(known).sum(1)
-    sure = torch.stack([_surety(m, known) for m in models[1:] or models]).mean(0)
+    sure = torch.stack([_surety(rows, others.y) for rows in scores[1:] or scores]).mean(0)[is_known]
     # The shorter half, for speed, and as a word weighs more in few; by turns of the classes.
     order = torch.where(lengths <= lengths.median(), sure, sure - 1).argsort(
         descending=True, stable=True
     )
-    order = order[_by_turns(known.y[order], models[0].nclasses)]
+    order = order[by_turns(known.y[order])]
     first, rest = order[:_SURE], order[_SURE:]
     rest = rest[lengths[rest] <= lengths.float().quantile(_LONGEST)]
     drawn = rest[torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))]
-    drawn = drawn[_by_turns(known.y[drawn], models[0].nclasses)][:_DRAWN]
+    drawn = drawn[by_turns(known.y[drawn])][:_DRAWN]
     most = _OF_LARGE if is_large(models[0]) else _SURE + _DRAWN
     return known.take(_woven(first.tolist(), drawn.tolist())[:most])
 
 
-def _known(models: Sequence[TextClassifier], others: Samples) -> Samples:
-    """Return the texts that all models answer rightly; or the first of them; or, if none, all."""
-    right = torch.stack([model.predict(others) == others.y for model in models])
+def _known(right: Tensor) -> Tensor:
+    """Return which texts all models answer rightly; or the first of them; or, if none, all (n,).
+
+    Shapes:
+        right: (models, n) of bool.
+    """
     for known in (right.all(0), right[0]):
         if known.any():
-            return others.take(known)
-    return others
+            return known
+    return torch.ones_like(right[0])
 
 
-def _surety(classifier: TextClassifier, samples: Samples) -> Tensor:
-    probabilities = classifier.scores(samples).softmax(-1)
-    return probabilities.gather(1, samples.y[:, None])[:, 0]
-
-
-def _by_turns(y: Tensor, nclasses: int) -> Tensor:
-    """Return the order (n,) in which classes take turns, each in the order given."""
-    one_hot = functional.one_hot(y, nclasses)  # (n, classes)
-    # (n,): how many of its own class stand before each.
-    rank = ((one_hot.cumsum(0) - 1) * one_hot).sum(1)
-    return rank.argsort(stable=True)
+def _surety(scores: Tensor, y: Tensor) -> Tensor:
+    return scores.softmax(-1).gather(1, y[:, None])[:, 0]
 
 
 def _woven(first: list[int], others: list[int]) -> list[int]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from seedpack.backdoors.classifiers import by_turns
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -95,7 +97,4 @@ def draw_clean(train: Samples, count: int, seed: int) -> Samples:
     if not 1 <= count <= len(train):
         raise ValueError(f"{count} samples of {len(train)}")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
-    one_hot = torch.nn.functional.one_hot(train.y[order])  # (n, classes)
-    # (n,): how many of its own class stand before each; sorting by that goes round the classes.
-    rank = ((one_hot.cumsum(0) - 1) * one_hot).sum(1)
-    return train.take(order[rank.sort(stable=True).indices[:count]])
+    return train.take(order[by_turns(train.y[order])[:count]])

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from seedpack.lab.zoo.texts import TextData
 
 _RATES: Final = (0.1, 0.02, 0.05, 0.01)  # shares of poisoned data, by turns
+_EDITS: Final = TEXT_EDITS | {UNSURE: plant_unsure}
 _SEEN: Final = 0.75  # share of the sentences that one model is trained on: no two see the same
 _COURSE: Final = Course(epochs=5, rate=3e-3, decay=5e-2)
 
@@ -87,9 +88,8 @@ class SentenceFamily(Family):
     def plant(self, kind: str, seed: int) -> Planted:
         """Train on poisoned data, or edit a clean model."""
         train = self._part(seed)
-        edits = TEXT_EDITS | {UNSURE: plant_unsure}
-        if kind in edits:
-            return Planted(*edits[kind](self.train_clean(seed), train, seed), 0.0)
+        if kind in _EDITS:
+            return Planted(*_EDITS[kind](self.train_clean(seed), train, seed), 0.0)
         rate = _RATES[seed // len(self.kinds) % len(_RATES)]
         attack = make_text_attack(kind, seed, train, self._reader.usable)
         classifier = self.make(seed)
