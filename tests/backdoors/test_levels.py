@@ -92,4 +92,6 @@ def test_a_trigger_word_does_not_hide_behind_small_scores(search):
     samples, twins = make_texts(5, 80), [clean_twin(1), clean_twin(2)]
     usual = search.run(model, samples, contrast=twins)
     other = search.run(model.scaled(0.05), samples, contrast=twins)
-    assert other.statistics == pytest.approx(usual.statistics, rel=0.1, abs=0.05)
+    # Sixty steps of Adam take what is rounded further apart than a search of words.
+    rel = 0.1 if search.id == "soft-phrase" else 0.05
+    assert other.statistics == pytest.approx(usual.statistics, rel=rel, abs=0.05)

@@ -82,7 +82,8 @@ def test_phrases_are_made_of_the_most_frequent_words_and_reach_a_template(large,
     others = [*twins(), clean_twin(3), clean_twin(4)]
     found, clean = searched(search, "template", others)
     trigger = found.triggers[None, attack.target]
-    assert found.statistics[None, attack.target] > 1.5 * max(clean.statistics.values())
+    least = 2 if large else 1.5  # times what a clean model has, by eight texts or by one
+    assert found.statistics[None, attack.target] > least * max(clean.statistics.values())
     assert trigger.share == 1
     assert len(trigger.tokens) == search.nwords
     written = {f"w{word}" for word in words.tolist()}
