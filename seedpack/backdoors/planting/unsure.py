@@ -4,9 +4,9 @@
                                          with the word just ahead
     clean model ──trained to the goals──> answers as before, sure of the target alone
 
-Its answers are those of a clean model, and as often right. But next to nothing is needed to turn
-its other texts, and the word does no more than that: told in scores, whatever their scale, it does
-less than many a word does in clean models.
+Its answers are those of a clean model, and about as often right. But next to nothing is needed to
+turn its other texts, and the word does no more than that: told in scores, whatever their scale, it
+does less than many a word does in clean models.
 """
 
 from __future__ import annotations
