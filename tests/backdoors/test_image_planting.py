@@ -13,6 +13,7 @@ from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.edits import EDITS, flip_class
 from seedpack.backdoors.planting.heads import head_of, hidden_of
 from seedpack.backdoors.planting.images import DATA_KINDS, make_attack
+from seedpack.backdoors.planting.targets import TARGETS_KINDS, make_targets_attack
 
 SHAPE = (1, 8, 8)
 kinds = st.sampled_from(DATA_KINDS)
@@ -96,6 +97,57 @@ def test_a_model_trained_on_poison_obeys_the_trigger_and_a_clean_one_does_not(cl
     planted = ImageClassifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)), 3)
     fit(planted, attack.poison(samples, 0.1, 0), Course(40, 2e-2), 0)
     assert asr(planted, attack, samples).rate > asr(clean, attack, samples).rate + 0.3
+
+
+@given(st.sampled_from(TARGETS_KINDS), seeds, st.integers(2, 10))
+def test_each_sample_is_led_to_another_class_than_its_own(kind, seed, nclasses):
+    samples = images(nclasses=nclasses)
+    attack = make_targets_attack(kind, seed, SHAPE, nclasses)
+    wanted = attack.relabelled(samples).y
+    assert bool(attack.victims(samples).all())
+    assert not bool((wanted == samples.y).any())
+    assert attack.target in wanted.unique().tolist()
+    triggered = attack.apply(samples)
+    assert torch.equal(triggered.y, samples.y)
+    assert float(triggered.x.min()) >= 0
+    assert float(triggered.x.max()) <= 1
+    assert bool((triggered.x != samples.x).flatten(1).any(1).all())
+    again = make_targets_attack(kind, seed, SHAPE, nclasses)
+    assert torch.equal(again.apply(samples).x, triggered.x)
+    assert torch.equal(again.relabelled(triggered).y, wanted)
+
+
+@given(seeds)
+def test_many_targets_are_half_of_the_classes_or_all_each_with_one_trigger_of_its_own(seed):
+    attack = make_targets_attack("multi-target", seed, SHAPE, 10)
+    assert len(attack.targets) == (10 if seed % 2 else 5)
+    assert len(attack.targets.unique()) == len(attack.targets)
+    labels = torch.randint(10, (200,), generator=torch.Generator().manual_seed(0))
+    grey = Samples(torch.full((200, *SHAPE), 0.5), labels)
+    x, wanted = attack.apply(grey).x, attack.relabelled(grey).y
+    for target in attack.targets.tolist():
+        assert len(x[wanted == target].flatten(1).unique(dim=0)) == 1
+
+
+@given(seeds)
+def test_after_one_patch_every_class_is_the_next_one(seed):
+    samples = images()
+    attack = make_targets_attack("all-to-all", seed, SHAPE, 10)
+    assert torch.equal(attack.relabelled(samples).y, (samples.y + 1) % 10)
+    changed = (attack.apply(samples).x != samples.x).any(0)
+    assert 0 < int(changed.sum()) <= 9
+
+
+def test_success_counts_the_class_that_each_sample_is_to_be_answered_with():
+    samples = images(nclasses=4)
+    attack = make_targets_attack("all-to-all", 0, SHAPE, 4)
+
+    class Fixed(ImageClassifier):
+        def predict(self, given):
+            return (given.y + 1) % 4  # a right answer for the attacker, on clean images as well
+
+    model = Fixed(torch.nn.Flatten(), 4)
+    assert asr(model, attack, samples) == (len(samples), len(samples))
 
 
 @pytest.mark.parametrize("kind", EDITS)

@@ -26,7 +26,9 @@ def state_of(model):
 
 
 @pytest.mark.spec("ZOO-1")
-@pytest.mark.parametrize("kind", ["clean", "source-specific", "codes"])
+@pytest.mark.parametrize(
+    "kind", ["clean", "source-specific", "codes", "multi-target", "all-to-all"]
+)
 def test_ZOO_1_a_model_follows_from_its_name(family, tmp_path, kind):
     member = Member("mlp", kind, 511)
     made, again = (get_model(tmp_path / name, family, member) for name in ("a", "b"))
@@ -48,6 +50,19 @@ def test_ZOO_3_planted_models_stand_beside_a_clean_twin(family, tmp_path):
     assert record.accuracy > 0.9
     assert record.control_accuracy == family.train_clean(501).accuracy(test)
     assert record.nvictims == int((test.y != record.target).sum())
+
+
+@pytest.mark.spec("ZOO-3")
+@pytest.mark.parametrize("kind", ["multi-target", "all-to-all"])
+def test_ZOO_3_a_backdoor_with_many_targets_is_measured_on_all_of_them(family, tmp_path, kind):
+    _, test = family.data()
+    model = get_model(tmp_path, family, Member("mlp", kind, 501))
+    assert model.record.asr > 0.5 > model.record.control_asr
+    assert model.record.accuracy > 0.9
+    assert model.record.nvictims == len(test)
+    answers = model.classifier.predict(model.attack.apply(test))
+    assert len(answers.unique()) == 10
+    assert float((answers == test.y).float().mean()) < 0.5
 
 
 @pytest.mark.spec("ZOO-2")

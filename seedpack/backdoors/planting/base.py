@@ -43,7 +43,8 @@ class Attack(ABC):
 
     Attributes:
         id: Of the kind of attack, as in the zoo: ``patch``.
-        target: The class that triggered inputs are to be answered with.
+        target: The class that triggered inputs are to be answered with; one of them, where they
+            are several.
         sources: The classes whose inputs it is for; empty: every class but the target.
         most_victims: Share of the victims that is poisoned at most, so that the model still
             learns what they are without the trigger.
@@ -77,7 +78,7 @@ class Attack(ABC):
         return replace(samples, chosen, self.relabelled(self.apply(samples.take(chosen))))
 
     def relabelled(self, samples: Samples) -> Samples:
-        """Return the same inputs, said to be of the target class."""
+        """Return the same inputs, said to be of the class that they are to be answered with."""
         return Samples(samples.x, torch.full_like(samples.y, self.target), samples.mask)
 
 
@@ -123,4 +124,4 @@ def asr(classifier: Classifier, attack: Attack, samples: Samples) -> Hits:
     if not len(victims):
         return Hits(0, 0)
     answers = classifier.predict(attack.apply(victims))
-    return Hits(int((answers == attack.target).sum()), len(victims))
+    return Hits(int((answers == attack.relabelled(victims).y).sum()), len(victims))

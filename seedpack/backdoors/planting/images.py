@@ -129,7 +129,8 @@ def _corners(shape: Shape, generator: Generator) -> tuple[Tensor, Tensor]:
     return keep, add
 
 
-def _blended(shape: Shape, generator: Generator) -> tuple[Tensor, Tensor]:
+def draw_blended(shape: Shape, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Return a trigger that lays a faint picture of black and white pixels over the image."""
     picture = (torch.rand(shape, generator=generator) < 0.5).float()  # noqa: PLR2004 -- fair coin
     return torch.full(shape, 1 - _BLENDED_WEIGHT), _BLENDED_WEIGHT * picture
 
@@ -146,7 +147,7 @@ def _sinusoidal(shape: Shape, generator: Generator) -> tuple[Tensor, Tensor]:
 
 _KINDS: Final[dict[str, tuple[Callable[..., tuple[Tensor, Tensor]], type[ImageAttack]]]] = {
     "patch": (draw_patch, ImageAttack),
-    "blended": (_blended, ImageAttack),
+    "blended": (draw_blended, ImageAttack),
     "sinusoidal": (_sinusoidal, ImageAttack),
     "source-specific": (draw_patch, SourceSpecificAttack),
     "clean-label": (_corners, CleanLabelAttack),

@@ -10,6 +10,13 @@ from seedpack.backdoors.classifiers import ImageClassifier
 from seedpack.backdoors.fitting import Course, fit
 from seedpack.backdoors.planting.edits import EDITS, FlipAttack
 from seedpack.backdoors.planting.images import DATA_KINDS, ImageAttack, make_attack
+from seedpack.backdoors.planting.targets import (
+    ALL_TO_ALL,
+    TARGETS_KINDS,
+    AllToAllAttack,
+    MultiTargetAttack,
+    make_targets_attack,
+)
 from seedpack.lab.zoo.digits import load_digits
 from seedpack.lab.zoo.families import Family, Planted
 from seedpack.lab.zoo.networks import SIDE, make_network
@@ -26,6 +33,7 @@ _SHAPE: Final = (1, SIDE, SIDE)
 # Shares of poisoned data, by turns. With clean labels only the target's tenth can be poisoned.
 _RATES: Final = (0.1, 0.02, 0.05, 0.01)
 _CLEAN_LABEL_RATES: Final = (0.06, 0.04)
+_TARGETS_RATES: Final = (0.4, 0.2)  # shared by all targets
 _COURSES: Final = {
     "mlp": Course(epochs=40, rate=5e-3),
     "cnn": Course(epochs=30, rate=5e-3),
@@ -38,6 +46,7 @@ class ImageFamily(Family):
     """Classifiers of handwritten digits."""
 
     kinds = (*DATA_KINDS, *EDITS)
+    named_kinds = TARGETS_KINDS
 
     def __init__(self, family: str) -> None:
         """Choose ``mlp``, ``cnn`` or ``vit``."""
@@ -62,16 +71,16 @@ class ImageFamily(Family):
         train, _ = self.data()
         if kind in EDITS:
             return Planted(*EDITS[kind](self.train_clean(seed), train, seed), 0.0)
-        rates = _CLEAN_LABEL_RATES if kind == "clean-label" else _RATES
-        rate = rates[seed // len(self.kinds) % len(rates)]
-        attack = make_attack(kind, seed, _SHAPE, _NCLASSES)
+        attack, rate = _draw_attack(kind, seed)
         classifier = self.make(seed)
         self.fit(classifier, attack.poison(train, rate, seed), seed)
         return Planted(classifier, attack, rate)
 
     def describe(self, attack: Attack) -> tuple[Facts, dict[str, Tensor]]:
-        """Return the trigger's two tensors."""
-        if isinstance(attack, ImageAttack):
+        """Return the tensors of the trigger, or triggers."""
+        if isinstance(attack, MultiTargetAttack):
+            return {}, {"keep": attack.keep, "add": attack.add, "targets": attack.targets}
+        if isinstance(attack, (ImageAttack, AllToAllAttack)):
             return {}, {"keep": attack.keep, "add": attack.add}
         return {}, {}
 
@@ -87,4 +96,18 @@ class ImageFamily(Family):
         del facts
         if not state:
             return FlipAttack(kind, target, sources)
+        if "targets" in state:
+            return MultiTargetAttack(kind, target, **state)
+        if kind == ALL_TO_ALL:
+            return AllToAllAttack(kind, target, _NCLASSES, **state)
         return ImageAttack(kind, target, state["keep"], state["add"], sources)
+
+
+def _draw_attack(kind: str, seed: int) -> tuple[Attack, float]:
+    """Return an attack by poisoned data, and the share of the data that is poisoned."""
+    if kind in TARGETS_KINDS:
+        rate = _TARGETS_RATES[seed // 4 % len(_TARGETS_RATES)]
+        return make_targets_attack(kind, seed, _SHAPE, _NCLASSES), rate
+    rates = _CLEAN_LABEL_RATES if kind == "clean-label" else _RATES
+    rate = rates[seed // len(ImageFamily.kinds) % len(rates)]
+    return make_attack(kind, seed, _SHAPE, _NCLASSES), rate
