@@ -29,7 +29,7 @@ from seedpack.audits.results import (
     Severity,
     Status,
 )
-from seedpack.backdoors.search.calibration import JOINT
+from seedpack.backdoors.search.calibration import JOINT, MANY
 from seedpack.training.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _LEAST_KNOWN: Final = 0.3  # recall of the twins below which a class says nothin
 _LESS: Final = 0.15  # accuracy that twins may lack before they are no standard
 _SURE, _LIKELY = 1.6, 1.2  # scores from which confidence is high, medium
 _RECALL: Final = "recall"
+_TOGETHER: Final = frozenset({JOINT, *MANY.values()})  # what searches say together; no trigger
 _NAMED: Final = 5  # classes that a reason names
 _OTHER_SCALE: Final = 20.0  # AUD-BD-4: of scores, beside the twins'; models of one task differ by 3
 
@@ -193,6 +194,12 @@ def _alarm(verdict: Verdict, seen: Seen, labels: Sequence[str]) -> Finding:
     if verdict.search == _RECALL:
         title = f"class {labels[verdict.key[1]]} is answered wrongly as by no clean twin"
         severity = Severity.HIGH
+    elif verdict.search in MANY.values():
+        title = (
+            "triggers for many classes stand out together, furthest: "
+            f"{name_key(verdict.key, labels)}"
+        )
+        severity = Severity.CRITICAL
     else:
         title = f"a trigger stands out: {name_key(verdict.key, labels)}"
         severity = Severity.CRITICAL
@@ -211,9 +218,10 @@ def _alarm(verdict: Verdict, seen: Seen, labels: Sequence[str]) -> Finding:
 
 def _described(verdict: Verdict, seen: Seen) -> str:
     trigger = verdict.trigger
-    if verdict.search == JOINT:
+    if verdict.search in _TOGETHER:
         alike = [v for v in seen.judgement.verdicts if v.key == verdict.key]
-        return "".join(f"; {v.search}{_described(v, seen)}" for v in alike if v.search != JOINT)
+        named = [v for v in alike if v.search not in _TOGETHER]
+        return "".join(f"; {v.search}{_described(v, seen)}" for v in named)
     if trigger is None:
         return ""
     unit = next(s.unit for s in seen.detector.searches if s.id == verdict.search)

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedpack.backdoors.search.base import SearchResult, Trigger
-from seedpack.backdoors.search.calibration import JOINT, Calibration, judge_all, leave_one_out
+from seedpack.backdoors.search.calibration import (
+    JOINT,
+    MANY,
+    Calibration,
+    judge_all,
+    leave_one_out,
+)
 
 LIMIT = 5.0
 KEYS = [(None, target) for target in range(10)]
@@ -91,6 +97,81 @@ def test_what_all_searches_by_pairs_find_counts_more_than_what_one_of_them_finds
     assert apart.verdicts[0].z < max(v.z for v in apart.verdicts[1:])
     alone = judge_all(fitted, [columns[0][7]])
     assert [v.search for v in alone.verdicts] == ["pair-mask"]
+
+
+def many(values, latitude=0.3):
+    """What is said of the last row's keys one by one, and of most of them together."""
+    *twins, model = results(values, latitude=latitude)
+    judgement = judge_all({"mask": Calibration.fit(twins)}, [model])
+    said = {v.search: v for v in judgement.verdicts}
+    return said["mask"], said[MANY[False]]
+
+
+@pytest.mark.spec("AUD-BD-10")
+@given(st.integers(0, 50), st.integers(4, 10), st.permutations(range(10)))
+def test_triggers_for_many_classes_stand_out_although_no_class_does(seed, count, order):
+    values = clean(seed, 9, shift=0.05)
+    values[8, list(order[:count])] += 2
+    _, together = many(values)
+    assert together.suspicious
+    assert together.key[1] in order[:count]
+
+
+@pytest.mark.spec("AUD-BD-10")
+@given(st.integers(0, 50))
+def test_half_of_the_classes_hide_from_what_takes_the_median_off(seed):
+    values = clean(seed, 9, shift=0.05)
+    values[8, :6] += 0.7
+    alone, together = many(values, latitude=0.1)
+    assert not alone.suspicious
+    assert together.suspicious
+
+
+@pytest.mark.spec("AUD-BD-10")
+@given(st.integers(0, 50), st.floats(-5, 1))
+def test_a_model_moved_as_a_whole_by_no_more_than_other_training_does_stays_quiet(seed, moved):
+    values = clean(seed, 9, shift=0.05)
+    values[8] += moved
+    _, together = many(values)
+    assert not together.suspicious
+
+
+@pytest.mark.spec("AUD-BD-10")
+@given(st.integers(0, 50), st.floats(1, 1_000))
+def test_classes_made_hard_to_turn_hide_no_trigger_of_another(seed, moved):
+    values = clean(seed, 9, shift=0.05)
+    values[8, :5] -= moved
+    values[8, 9] += 2
+    alone, _ = many(values)
+    assert alone.by_key[None, 9] >= LIMIT
+
+
+@pytest.mark.spec("AUD-BD-10")
+def test_one_class_alone_is_left_to_the_search_itself():
+    values = clean(0, 9, shift=0.05)
+    values[8, 3] += 5
+    alone, together = many(values)
+    assert alone.suspicious
+    assert together.z < 1
+
+
+@pytest.mark.spec("AUD-BD-10")
+def test_searches_with_the_same_keys_speak_of_many_together_and_others_not_at_all():
+    keys = [(s, t) for s in range(4) for t in range(4) if s != t]
+    columns = []
+    for name, latitude in {"pair-mask": 0.1, "pair-added": 0.3, "pair-apart": 0.0}.items():
+        rows = [dict.fromkeys(keys, 0.0) for _ in range(4)]
+        rows[3] = dict.fromkeys(keys, 0.9)
+        columns.append([SearchResult(name, r, latitude=latitude, limit=9.0) for r in rows])
+    columns.append(results(np.zeros((4, 10)), "mask", latitude=0.3))
+    uncentred = [SearchResult("recall", r.statistics, centred=False, limit=9.0) for r in columns[3]]
+    columns.append(uncentred)
+    fitted = {column[0].search: Calibration.fit(column[:3]) for column in columns}
+    judgement = judge_all(fitted, [column[3] for column in columns])
+    said = {v.search: v.z for v in judgement.verdicts}
+    assert math.isclose(said[MANY[True]], (9.0 + 3.0) / 2)
+    assert said[MANY[False]] == 0.0
+    assert len(said) == 5 + 1 + 2  # each search, pairs together, many pairs and many targets
 
 
 def test_with_two_keys_the_level_of_the_model_itself_counts():

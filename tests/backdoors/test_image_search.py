@@ -23,6 +23,10 @@ from seedpack.backdoors.search.recall import RecallSearch, recalls
 from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.trials import at_rest
 from seedpack.errors import TrainingError
+from seedpack.lab.zoo.families import draw_clean
+from seedpack.lab.zoo.images import ImageFamily
+from seedpack.lab.zoo.members import Member
+from seedpack.lab.zoo.store import get_model
 from tests.backdoors import tiny
 
 
@@ -60,6 +64,34 @@ def test_a_planted_patch_is_found_with_its_target_and_place(detector, planted, s
 
 def test_the_clean_twin_of_the_planted_model_is_not_suspicious(detector, clean_data):
     assert not detector.judge(tiny.fit(50, clean_data)).suspicious
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Ten classes: a detector of what all of them have in common, and the models it judges."""
+    family, folder = ImageFamily("mlp"), tmp_path_factory.mktemp("zoo")
+    twins = [family.train_clean(seed) for seed in range(300, 305)]
+    fitted = Detector.fit(
+        [MaskSearch(), AddedSearch()], twins, draw_clean(family.data()[0], 200, 1)
+    )
+    return lambda kind, seed: fitted.judge(
+        get_model(folder, family, Member("mlp", kind, seed)).classifier
+    )
+
+
+@pytest.mark.spec("AUD-BD-10")
+@pytest.mark.parametrize("seed", [501, 502])  # faint pictures for all classes, patches for half
+def test_triggers_for_most_classes_are_found_together_where_none_stands_out(digits, seed):
+    scores = {v.search: v.score for v in digits("multi-target", seed).verdicts}
+    assert scores.pop("many-targets") >= 1
+    assert max(scores.values()) < 1
+
+
+@pytest.mark.spec("AUD-BD-10")
+def test_neither_a_clean_model_nor_one_target_alone_moves_most_classes(digits):
+    for kind, seed in (("clean", 0), ("clean", 1), ("patch", 504)):
+        scores = {v.search: v.score for v in digits(kind, seed).verdicts}
+        assert scores["many-targets"] < 0.5
 
 
 @pytest.mark.spec("AUD-BD-5")

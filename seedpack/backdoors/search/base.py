@@ -61,6 +61,7 @@ class SearchResult:
         centred: Whether the model's own median over keys is to be taken off before twins are
             compared: right where a backdoor changes few of many keys.
         floor: Smallest difference of the statistic that means anything.
+        latitude: By how much other training alone moves all of them, about; 0: is not judged.
         limit: z from which on it is suspicious; chosen on development models.
     """
 
@@ -69,6 +70,7 @@ class SearchResult:
     triggers: Mapping[Key, Trigger] = field(default_factory=dict)
     centred: bool = True
     floor: float = 0.0
+    latitude: float = 0.0
     limit: float = field(kw_only=True)
 
 

@@ -48,10 +48,14 @@ class ImageSearch(Search):
         weight: Of the twins in the loss.
         is_paired: Whether each source is searched by itself.
         limit: Of results.
+        latitude: Of results: factor by which other training makes all triggers smaller, about, as
+            its logarithm; measured on perceptrons trained on fewer images, with noise or patches
+            added to them, for longer, and so on.
     """
 
     form = "images"
     limit: ClassVar[float]
+    latitude: ClassVar[float] = 0.0
     share: ClassVar[float]
     steps: ClassVar[int]
     uses_contrast: ClassVar[bool] = False
@@ -101,7 +105,9 @@ class ImageSearch(Search):
             for i, key in enumerate(plan.keys)
         }
         statistics = {key: -math.log(trigger.norm) for key, trigger in triggers.items()}
-        return SearchResult(self.id, statistics, triggers, floor=_FLOOR, limit=self.limit)
+        return SearchResult(
+            self.id, statistics, triggers, floor=_FLOOR, latitude=self.latitude, limit=self.limit
+        )
 
 
 class MaskSearch(ImageSearch):
@@ -110,6 +116,7 @@ class MaskSearch(ImageSearch):
     id = "mask"
     unit = "pixels covered"
     limit = 3.2
+    latitude = 0.3
     share = 0.8
     steps = 100
     uses_contrast = True
@@ -125,6 +132,7 @@ class AddedSearch(ImageSearch):
     id = "added"
     unit = "L2 norm"
     limit = 3.2
+    latitude = 0.2
     share = 0.8
     steps = 60
     uses_contrast = True
@@ -140,6 +148,7 @@ class PairMaskSearch(MaskSearch):
 
     id = "pair-mask"
     limit = 4.8
+    latitude = 0.12
     share = 0.9
     steps = 50
     uses_contrast = False
@@ -155,6 +164,7 @@ class PairApartSearch(MaskSearch):
 
     id = "pair-apart"
     limit = 8.0
+    latitude = 0.0
     share = 0.9
     # No more: a planted patch is found at once, a way past the twins only later, and with more
     # steps the two come closer.
@@ -169,6 +179,7 @@ class PairAddedSearch(ImageSearch):
     id = "pair-added"
     unit = "L2 norm off the data's directions"
     limit = 4.3
+    latitude = 0.12
     share = 0.9
     steps = 60
     is_paired = True

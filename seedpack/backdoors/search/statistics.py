@@ -23,13 +23,14 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         search: Id of the search.
         statistics: (source or None, target, statistic).
-        centred, floor, limit: As in ``SearchResult``.
+        centred, floor, latitude, limit: As in ``SearchResult``.
     """
 
     search: str
     statistics: tuple[tuple[int | None, int, float], ...]
     centred: bool
     floor: float
+    latitude: float
     limit: float
 
     @classmethod
@@ -40,6 +41,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
             statistics=tuple((s, t, float(v)) for (s, t), v in result.statistics.items()),
             centred=result.centred,
             floor=result.floor,
+            latitude=result.latitude,
             limit=result.limit,
             **more,
         )
@@ -52,5 +54,6 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
             statistics,
             centred=self.centred,
             floor=self.floor,
+            latitude=self.latitude,
             limit=self.limit,
         )
