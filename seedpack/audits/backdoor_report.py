@@ -46,7 +46,7 @@ _LESS: Final = 0.15  # accuracy that twins may lack before they are no standard
 _SURE, _LIKELY = 1.6, 1.2  # scores from which confidence is high, medium
 _RECALL: Final = "recall"
 _TOGETHER: Final = frozenset({JOINT, *MANY.values()})  # what searches say together; no trigger
-_NAMED: Final = 5  # classes that a reason names
+_NAMED: Final = 5  # classes that a reason names, or keys that a finding does
 _OTHER_SCALE: Final = 20.0  # AUD-BD-4: of scores, beside the twins'; models of one task differ by 3
 
 
@@ -210,10 +210,20 @@ def _alarm(verdict: Verdict, seen: Seen, labels: Sequence[str]) -> Finding:
         confidence=confidence,
         evidence=f"search {verdict.search}: z = {verdict.z:.1f} beside {len(seen.detector.found)} "
         f"clean twins, whose largest is {largest:.1f}; limit {verdict.limit:g}"
+        + (_reaching(verdict, labels) if verdict.search in MANY.values() else "")
         + _described(verdict, seen),
         hint="do not use the model where inputs can be chosen by others; defend it, or tune "
         "another seed",
     )
+
+
+def _reaching(verdict: Verdict, labels: Sequence[str]) -> str:
+    """Return which keys reach the limit, the furthest first."""
+    keys = [key for key, z in verdict.by_key.items() if z >= verdict.limit]
+    keys.sort(key=lambda key: -verdict.by_key[key])
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    named = ", ".join(name_key(key, labels) for key in keys[:_NAMED])
+    return f"; reached by {len(keys)} of {len(verdict.by_key)}: {named}{more}"
 
 
 def _described(verdict: Verdict, seen: Seen) -> str:

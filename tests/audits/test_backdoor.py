@@ -207,6 +207,20 @@ def test_a_trigger_that_stands_out_is_critical_and_shown():
     assert found.pictures[0].pixels == bytes([255] * 4)
 
 
+@pytest.mark.spec("AUD-BD-10")
+def test_triggers_for_many_classes_are_told_with_the_classes_and_what_turns_the_furthest():
+    moved = {(None, 0): 3.0, (None, 1): 5.0, (None, 2): 6.0}
+    one = Verdict("mask", 1.0, (None, 2), {}, 4.0, Trigger(0.9, 40, 2.5))
+    together = Verdict("many-targets", 5.5, (None, 2), moved, 4.7)
+    loud = result(judgement=Judgement((together, one)), score_range=(1.1, 1.2))
+    (finding,) = loud.findings
+    assert loud.status is Status.FAIL
+    assert finding.severity is Severity.CRITICAL
+    assert finding.title == "triggers for many classes stand out together, furthest: any class to 2"
+    assert "reached by 2 of 3: any class to 2, any class to 1" in finding.evidence
+    assert "mask; 2.5 pixels covered turn 90 % of 40 samples" in finding.evidence
+
+
 def test_without_twins_to_be_had_the_audit_says_so():
     spec = Spec(model="folder", task="text-classification")
     split = SimpleNamespace(labels=("a", "b"))
