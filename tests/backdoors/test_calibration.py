@@ -146,6 +146,20 @@ def test_classes_made_hard_to_turn_hide_no_trigger_of_another(seed, moved):
     assert alone.by_key[None, 9] >= LIMIT
 
 
+@pytest.mark.spec("AUD-BD-12")
+def test_ease_is_how_far_most_keys_are_moved_and_least_where_all_are_hard_to_turn():
+    values = clean(0, 9, shift=0.0)
+    values[8] -= 1.5
+    *twins, model = results(values, latitude=0.3)
+    fitted = {"mask": Calibration.fit(twins)}
+    hard, usual = (judge_all(fitted, [one]) for one in (model, twins[0]))
+    assert -6 < hard.ease < -3
+    assert -1 < usual.ease < 1
+    assert not hard.suspicious
+    *twins, model = results(values, latitude=0.0)
+    assert math.isnan(judge_all({"mask": Calibration.fit(twins)}, [model]).ease)
+
+
 @pytest.mark.spec("AUD-BD-10")
 def test_one_class_alone_is_left_to_the_search_itself():
     values = clean(0, 9, shift=0.05)

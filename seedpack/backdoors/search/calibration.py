@@ -100,6 +100,15 @@ class Judgement:
         """Whether any search reached its limit."""
         return self.verdicts[0].suspicious
 
+    @property
+    def ease(self) -> float:
+        """How easily most answers are turned, 0 as in the twins; NaN where no search tells.
+
+        Far below 0 the model is so hard to turn that searches may miss what is there.
+        """
+        moved = [v.z for v in self.verdicts if v.search in MANY.values()]
+        return min(moved, default=math.nan)
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -165,9 +174,9 @@ class Calibration:
     def shifts(self, result: SearchResult) -> dict[Key, float]:
         """Return how far each key is moved, in what other training moves all of them by.
 
-        Empty where nothing is lost by taking the median off: it is not, or not by such a search.
+        Empty where that is not known of the search.
         """
-        if not self.centred or not result.latitude:
+        if not result.latitude:
             return {}
         return {k: (v - self.usual[k]) / result.latitude for k, v in result.statistics.items()}
 

@@ -1,6 +1,7 @@
 """Which samples each key's trigger is tried on, all keys as one batch.
 
 labels ──plan_universal──> keys (None, target): samples of every other class
+       ──plan_targets────> the same, fewer samples of each, targets as often as they are given
        ──plan_pairs──────> keys (source, target): samples of the source
 Plan.rows, Plan.key: one entry per sample tried; all searches are one loop over that batch
 """
@@ -16,6 +17,8 @@ from torch import Tensor
 from seedpack.errors import TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seedpack.backdoors.search.base import Key
 
 _MOST_UNIVERSAL: Final = 60  # samples per target
@@ -58,7 +61,7 @@ def plan_universal(y: Tensor, nclasses: int) -> Plan:
     victims: dict[Key, Tensor] = {
         (None, t): _spread(torch.nonzero(y != t)[:, 0], most) for t in range(nclasses)
     }
-    return _join(victims)
+    return _join(list(victims), list(victims.values()))
 
 
 def plan_pairs(y: Tensor, nclasses: int) -> Plan:
@@ -74,7 +77,24 @@ def plan_pairs(y: Tensor, nclasses: int) -> Plan:
     npairs = len(sources) * (nclasses - 1)
     most = max(min(_MOST_PAIRED, _MOST_ROWS // npairs), _FEWEST)
     chosen = {s: torch.nonzero(y == s)[:most, 0] for s in sources}
-    return _join({(s, t): chosen[s] for s in sources for t in range(nclasses) if t != s})
+    pairs = [(s, t) for s in sources for t in range(nclasses) if t != s]
+    return _join(pairs, [chosen[s] for s, _ in pairs])
+
+
+def plan_targets(y: Tensor, targets: Sequence[int], each: int) -> Plan:
+    """Return a plan with a key for each of the targets, which may be given more than once.
+
+    Args:
+        y: (n,) classes of the samples.
+        targets: At least one.
+        each: Samples per key, at most.
+
+    Raises:
+        TrainingError: TRN-8, fewer than two classes are shown.
+    """
+    _check(y)
+    victims = {t: _spread(torch.nonzero(y != t)[:, 0], each) for t in set(targets)}
+    return _join([(None, t) for t in targets], [victims[t] for t in targets])
 
 
 def _check(y: Tensor) -> None:
@@ -94,9 +114,9 @@ def _spread(places: Tensor, most: int) -> Tensor:
     return places[torch.linspace(0, len(places) - 1, most, device=places.device).round().long()]
 
 
-def _join(victims: dict[Key, Tensor]) -> Plan:
-    rows = torch.cat(list(victims.values()))
-    counts = torch.tensor([len(v) for v in victims.values()], device=rows.device)
+def _join(keys: Sequence[Key], victims: Sequence[Tensor]) -> Plan:
+    rows = torch.cat(list(victims))
+    counts = torch.tensor([len(v) for v in victims], device=rows.device)
     key = torch.arange(len(victims), device=rows.device).repeat_interleave(counts)
-    targets = torch.tensor([target for _, target in victims], device=rows.device)
-    return Plan(tuple(victims), rows, key, targets[key], counts.float())
+    targets = torch.tensor([target for _, target in keys], device=rows.device)
+    return Plan(tuple(keys), rows, key, targets[key], counts.float())

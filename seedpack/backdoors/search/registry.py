@@ -16,6 +16,7 @@ from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.recall import RecallSearch
 from seedpack.backdoors.search.soft_tokens import SoftPhrase, SoftTokens
 from seedpack.backdoors.search.tokens import TokenScan
+from seedpack.backdoors.search.windows import WindowSearch
 
 if TYPE_CHECKING:
     from seedpack.backdoors.search.base import Search
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SEARCHES: Final[tuple[type[Search], ...]] = (
     MaskSearch,
     AddedSearch,
+    WindowSearch,
     PairMaskSearch,
     PairAddedSearch,
     PairApartSearch,
