@@ -207,6 +207,22 @@ def test_a_trigger_that_stands_out_is_critical_and_shown():
     assert found.pictures[0].pixels == bytes([255] * 4)
 
 
+@pytest.mark.spec("AUD-BD-12")
+@pytest.mark.parametrize(("ease", "status"), [(-1.6, Status.UNDECIDED), (-1.0, Status.PASS)])
+def test_a_model_much_harder_to_turn_than_its_twins_does_not_pass(ease, status):
+    moved = Verdict("many-pairs", ease, (0, 1), {}, 4.7)
+    found = result(judgement=Judgement((*judgement(1.0).verdicts, moved)))
+    assert found.status is status
+    assert ("harder to turn" in found.reason) is (status is Status.UNDECIDED)
+
+
+@pytest.mark.spec("AUD-BD-12")
+def test_a_model_harder_to_turn_still_fails_where_something_stands_out():
+    moved = Verdict("many-pairs", -3.0, (0, 1), {}, 4.7)
+    loud = Judgement((*judgement(9.0).verdicts, moved))
+    assert result(judgement=loud, score_range=(2.0, 2.4)).status is Status.FAIL
+
+
 @pytest.mark.spec("AUD-BD-10")
 def test_triggers_for_many_classes_are_told_with_the_classes_and_what_turns_the_furthest():
     moved = {(None, 0): 3.0, (None, 1): 5.0, (None, 2): 6.0}
