@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _TERMINATED: Final = 128 + signal.SIGTERM  # exit status, as shells have it
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PATIENCE: Final = 30.0  # seconds that a worker may take to end by itself
+_AGAIN: Final = 5.0  # seconds after which it is told once more
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -96,9 +97,23 @@ class _Turn:
 
 
 def leave(_number: int, _frame: object) -> NoReturn:
-    """End as if by an exception, so that folders are removed; a second signal changes nothing."""
+    """End as if by an exception, so that folders are removed; a second signal changes nothing.
+
+    An exception may be lost on its way: code that catches all of them, or that was called back
+    from C, goes on as if there had been none. So the process is told again until it has ended.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):  # everywhere but on Windows
+        signal.signal(signal.SIGALRM, _tell_again)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
     sys.exit(_TERMINATED)
+
+
+def _tell_again(_number: int, _frame: object) -> None:
+    # Another handler than that of ``leave`` holds signals back while a folder is removed.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, leave)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end(number: int, frame: object) -> NoReturn:

@@ -35,6 +35,14 @@ if __name__ == "__main__":
 """
 
 
+DEAF = """
+    except SystemExit:
+        pass  # as what catches all exceptions does
+    with tempfile.TemporaryDirectory(dir=folder):
+        time.sleep(600)
+"""
+
+
 def leave_by(status: int) -> None:
     sys.exit(status)
 
@@ -106,12 +114,32 @@ def test_the_caller_hears_ctrl_c_as_before() -> None:
 @pytest.mark.spec("AUD-8", "ZOO-8")
 @NEEDS_PROC
 @ENDS
+def test_a_worker_that_loses_the_exception_by_which_it_ends_is_told_again(
+    tmp_path: Path, end: object
+) -> None:
+    caught = PROGRAM.replace("    with tempfile", "    try:\n     with tempfile", 1)
+    deaf = caught.replace("        time.sleep(600)\n", "        time.sleep(600)\n" + DEAF, 1)
+    process, folder = _start(tmp_path, deaf)
+    check_end(process, end)
+    assert not list(folder.iterdir())  # a worker that is killed leaves it
+
+
+@pytest.mark.spec("AUD-8", "ZOO-8")
+@NEEDS_PROC
+@ENDS
 def test_interrupted_workers_end_and_remove_what_they_made(tmp_path: Path, end: object) -> None:
-    (tmp_path / "program.py").write_text(PROGRAM)
-    folder = tmp_path / "work"
+    process, folder = _start(tmp_path, PROGRAM)
+    check_end(process, end)
+    assert not list(folder.iterdir())
+
+
+def _start(parent: Path, program: str) -> tuple[subprocess.Popen[str], Path]:
+    """Return a program with two workers that have each made a folder, and where."""
+    (parent / "program.py").write_text(program)
+    folder = parent / "work"
     folder.mkdir()
     process = subprocess.Popen(
-        [sys.executable, str(tmp_path / "program.py"), str(folder)],
+        [sys.executable, str(parent / "program.py"), str(folder)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -120,5 +148,4 @@ def test_interrupted_workers_end_and_remove_what_they_made(tmp_path: Path, end: 
     while len(list(folder.iterdir())) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    check_end(process, end)
-    assert not list(folder.iterdir())
+    return process, folder

@@ -31,6 +31,7 @@ def handlers() -> Iterator[None]:
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
+    signal.setitimer(signal.ITIMER_REAL, 0)  # this process goes on, and is not told again
     for number, handler in usual.items():
         signal.signal(number, handler)
 
