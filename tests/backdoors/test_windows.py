@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -79,7 +80,8 @@ def test_what_is_reported_turns_as_many_as_is_said(twins, planted, samples):
             for model in (planted, *twins)
         )
         assert trigger.share == pytest.approx(own - sum(natural) / len(natural), abs=1e-5)
-        assert found.statistics[None, target] == trigger.share
+        statistic = math.asin(math.sqrt(max(trigger.share, 0.0)))
+        assert found.statistics[None, target] == pytest.approx(statistic)
         assert trigger.norm == trigger.mask.sum() == 4
 
 

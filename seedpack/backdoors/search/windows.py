@@ -7,7 +7,7 @@ A search for place, form and pattern at once goes through inputs that are half i
 and a model can be trained to give it no slope there, or slopes that lead elsewhere: its four
 pixels are never found, though they turn every answer. Where the place is held fixed there is no
 such way to lead astray, and few numbers are left to search. As the size is given, what is compared
-with the twins is how much the best patch turns.
+with the twins is how much the best patch turns, on the scale on which shares vary alike.
 
 Source:
     Brown et al., Adversarial Patch, 2017 (arXiv 1712.09665; a pattern for a place); Athalye et
@@ -45,7 +45,7 @@ _LATER_STEPS: Final = 25
 _ROWS: Final = 2_000  # samples in one batch, which bounds memory
 _RATE: Final = 0.3  # of Adam
 _START: Final = 1.5  # logit of a pixel of a random pattern, dark or bright
-_FLOOR: Final = 0.05  # two of 40 samples
+_FLOOR: Final = 0.05  # of the transformed share: about two of 40 samples
 
 
 class _Job(NamedTuple):
@@ -71,8 +71,8 @@ class WindowSearch(Search):
     id = "window"
     form = "images"
     unit = "pixels replaced"
-    limit = 4.0
-    latitude = 0.12
+    limit = 3.5
+    latitude = 0.15
 
     def look(
         self,
@@ -86,7 +86,7 @@ class WindowSearch(Search):
         with at_rest([classifier, *contrast]):
             best = _Windows(classifier, contrast, samples, seed).best()
         triggers = {key: one.trigger for key, one in best.items()}
-        statistics = {key: one.statistic for key, one in best.items()}
+        statistics = {key: math.asin(math.sqrt(max(one.share, 0.0))) for key, one in best.items()}
         return SearchResult(
             self.id, statistics, triggers, floor=_FLOOR, latitude=self.latitude, limit=self.limit
         )
@@ -95,7 +95,7 @@ class WindowSearch(Search):
 class _Best(NamedTuple):
     """The window of one target that turns most."""
 
-    statistic: float
+    share: float  # less that of the twins
     trigger: Trigger
 
 
@@ -129,7 +129,7 @@ class _Windows:
         found: dict[Key, _Best] = {}
         for one in self._fit(later, self._twins, _LATER_EACH, _LATER_STEPS):
             key, more = (None, one.job.target), one.turned - one.natural
-            if key not in found or more > found[key].statistic:
+            if key not in found or more > found[key].share:
                 found[key] = _Best(more, self._trigger(one))
         return found
 
