@@ -22,6 +22,7 @@ from seedpack.backdoors.search.plans import plan_pairs, plan_universal
 from seedpack.backdoors.search.recall import RecallSearch, recalls
 from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.trials import at_rest
+from seedpack.backdoors.search.windows import WindowSearch
 from seedpack.errors import TrainingError
 from seedpack.lab.zoo.families import draw_clean
 from seedpack.lab.zoo.images import ImageFamily
@@ -107,11 +108,12 @@ def test_a_class_that_was_exchanged_is_found_without_a_trigger(detector, clean_d
 
 
 @pytest.mark.spec("AUD-BD-1")
-def test_the_same_call_gives_the_same_result_and_changes_no_model(planted, samples):
+@pytest.mark.parametrize("search", [MaskSearch(), WindowSearch()], ids=lambda search: search.id)
+def test_the_same_call_gives_the_same_result_and_changes_no_model(planted, samples, search):
     planted.module.zero_grad()
     before = copy.deepcopy(planted.module.state_dict())
     planted.module.train()
-    first, second = (MaskSearch().run(planted, samples, seed=4) for _ in range(2))
+    first, second = (search.run(planted, samples, seed=4) for _ in range(2))
     assert planted.module.training
     planted.module.eval()
     assert first.statistics == second.statistics

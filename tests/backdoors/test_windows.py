@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import pytest
@@ -83,20 +82,6 @@ def test_what_is_reported_turns_as_many_as_is_said(twins, planted, samples):
         statistic = math.asin(math.sqrt(max(trigger.share, 0.0)))
         assert found.statistics[None, target] == pytest.approx(statistic)
         assert trigger.norm == trigger.mask.sum() == 4
-
-
-@pytest.mark.spec("AUD-BD-1")
-def test_the_same_call_gives_the_same_result_and_changes_no_model(planted, samples):
-    planted.module.zero_grad()
-    planted.module.train()
-    before = copy.deepcopy(planted.module.state_dict())
-    first, second = (WindowSearch().run(planted, samples, seed=4) for _ in range(2))
-    assert planted.module.training
-    planted.module.eval()
-    assert first.statistics == second.statistics
-    after = planted.module.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    assert all(p.grad is None for p in planted.module.parameters())
 
 
 def test_vectors_are_searched_in_runs(samples):

@@ -33,8 +33,16 @@ ALL_TO_ALL: Final = "all-to-all"
 TARGETS_KINDS: Final = (MULTI_TARGET, ALL_TO_ALL)
 
 
+class TargetsAttack(Attack):
+    """An attack on samples of every class."""
+
+    def victims(self, samples: Samples) -> Tensor:
+        """Return (n,) of bool: every sample."""
+        return torch.ones(len(samples), dtype=torch.bool, device=samples.y.device)
+
+
 @dataclass(frozen=True)
-class MultiTargetAttack(Attack):
+class MultiTargetAttack(TargetsAttack):
     """One trigger per target, of images with values from 0 to 1.
 
     A sample gets the trigger of its place in the batch, by turns, or the next one where that is
@@ -54,10 +62,6 @@ class MultiTargetAttack(Attack):
     keep: Tensor
     add: Tensor
 
-    def victims(self, samples: Samples) -> Tensor:
-        """Return (n,) of bool: every sample, as there is a trigger for each."""
-        return torch.ones(len(samples), dtype=torch.bool, device=samples.y.device)
-
     def apply(self, samples: Samples) -> Samples:
         """Return the samples, each with its trigger."""
         turn = self._turns(samples)
@@ -75,7 +79,7 @@ class MultiTargetAttack(Attack):
 
 
 @dataclass(frozen=True)
-class AllToAllAttack(Attack):
+class AllToAllAttack(TargetsAttack):
     """A patch that turns each class to the next one.
 
     Attributes:
@@ -92,10 +96,6 @@ class AllToAllAttack(Attack):
     keep: Tensor
     add: Tensor
 
-    def victims(self, samples: Samples) -> Tensor:
-        """Return (n,) of bool: every sample."""
-        return torch.ones(len(samples), dtype=torch.bool, device=samples.y.device)
-
     def apply(self, samples: Samples) -> Samples:
         """Return the samples with the patch."""
         return Samples((self.keep * samples.x + self.add).clamp(0.0, 1.0), samples.y)
@@ -105,9 +105,7 @@ class AllToAllAttack(Attack):
         return Samples(samples.x, (samples.y + 1) % self.nclasses)
 
 
-def make_targets_attack(
-    kind: str, seed: int, shape: Shape, nclasses: int
-) -> MultiTargetAttack | AllToAllAttack:
+def make_targets_attack(kind: str, seed: int, shape: Shape, nclasses: int) -> TargetsAttack:
     """Return an attack of that kind; targets and patterns are drawn from ``seed``.
 
     Multi-target leads to every class where the seed is odd, else to half of them.
