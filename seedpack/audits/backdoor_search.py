@@ -130,8 +130,8 @@ def clean_draws(
 
 
 def searches_in(form: str, profile: Profile) -> tuple[Search, ...]:
-    """Return what a profile searches examples of a form with; thoroughly in the deep one alone."""
+    """Return what a profile searches examples of a form with."""
     from seedpack.backdoors.search.registry import searches_of  # noqa: PLC0415 -- torch
 
     inputs = "texts" if form == "texts" else "images"
-    return searches_of(inputs, thorough=profile.name == "deep")
+    return searches_of(inputs, quick=profile.name == "quick", thorough=profile.name == "deep")

@@ -9,6 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seedpack.audits import PROFILES
+from seedpack.audits.backdoor_search import searches_in
 from seedpack.backdoors.classifiers import Samples
 from seedpack.backdoors.search.detector import Detector
 from seedpack.backdoors.search.plans import plan_targets
@@ -96,3 +98,12 @@ def test_samples_of_one_class_are_refused(planted, samples):
     with pytest.raises(TrainingError) as refusal:
         WindowSearch().run(planted, samples.take(samples.y == 0))
     assert refusal.value.rule == "TRN-8"
+
+
+@pytest.mark.spec("AUD-BD-11")
+@pytest.mark.parametrize("name", PROFILES)
+def test_all_profiles_but_the_quick_one_search_windows(name):
+    found = [search.id for search in searches_in("images", PROFILES[name])]
+    assert ("window" in found) is (name != "quick")
+    assert {"mask", "added", "pair-mask", "pair-added", "pair-apart", "recall"} <= set(found)
+    assert "window" not in [search.id for search in searches_in("texts", PROFILES[name])]

@@ -36,12 +36,14 @@ SEARCHES: Final[tuple[type[Search], ...]] = (
 )
 
 
-def searches_of(form: str, *, thorough: bool = False) -> tuple[Search, ...]:
+def searches_of(form: str, *, quick: bool = False, thorough: bool = False) -> tuple[Search, ...]:
     """Return the searches of ``images`` or ``texts``.
 
     Args:
         form: Of the inputs.
+        quick: Without those that take as long as all others together.
         thorough: Also those that take long and find little more.
     """
     fitting = [search for search in SEARCHES if search.form in {form, ANY}]
+    fitting = [search for search in fitting if search.is_quick or not quick]
     return tuple(search() for search in fitting if thorough or not search.is_thorough)

@@ -38,11 +38,11 @@ _PLACES: Final = 6  # of windows along a side
 _FIRST: Final = 4_000  # samples tried at once at first, all windows together
 _FIRST_EACH: Final = 2, 10  # per target and window: at least, at most
 _FIRST_STEPS: Final = 10
-_KEPT: Final = 60  # windows of all targets together, at least one of each and at most a tenth
+_KEPT: Final = 60  # windows of all targets together, but at least one of each
 _MOST_KEPT: Final = 6  # of one target
 _LATER_EACH: Final = 40  # samples per window that is kept
 _LATER_STEPS: Final = 25
-_ROWS: Final = 2_000  # samples in one batch, which bounds memory
+_ROWS: Final = 500  # samples in one batch; with more, convolutions wait for memory
 _RATE: Final = 0.3  # of Adam
 _START: Final = 1.5  # logit of a pixel of a random pattern, dark or bright
 _FLOOR: Final = 0.05  # of the transformed share: about two of 40 samples
@@ -73,6 +73,7 @@ class WindowSearch(Search):
     unit = "pixels replaced"
     limit = 3.5
     latitude = 0.15
+    is_quick = False
 
     def look(
         self,
