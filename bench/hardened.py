@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ import torch
 from bench.table import Row, print_rows, print_title
 from seedpack.audits.backdoor_report import LEAST_EASE
 from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.defence.teaching import join
 from seedpack.backdoors.planting.base import asr, draw
 from seedpack.backdoors.planting.images import make_attack
 from seedpack.backdoors.search.detector import Detector
@@ -60,7 +62,6 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=8)
     parser.add_argument("--rounds", default="1,3,5")
     chosen = parser.parse_args()
-
     torch.set_num_threads(1)
     family = ImageFamily("mlp")
     samples = draw_clean(family.data()[0], _SAMPLES, 1)
@@ -79,11 +80,11 @@ def _see(detector: Detector, seed: int, *, rounds: int, is_planted: bool) -> See
     own = [family.train_clean(_OWN_FIRST + 10 * seed + i) for i in range(_OWN)]
     classifier = family.make(seed)
     bad = _triggered(attack, train, seed) if is_planted else []
-    family.fit(classifier, _join([train, *bad]), seed)
+    family.fit(classifier, join([train, *bad]), seed)
     shown: list[Samples] = []
     for number in range(rounds):
         shown += _found(classifier, own, train, number)
-        family.fit(classifier, _join([train, *bad * _COPIES, *shown]), seed + number)
+        family.fit(classifier, join([train, *bad * _COPIES, *shown]), seed + number)
     judgement = detector.judge(classifier)
     return Seen(
         classifier.accuracy(test),
@@ -123,10 +124,6 @@ def _applied(trigger: Trigger, samples: Samples) -> torch.Tensor:
     return torch.lerp(samples.x, values.expand_as(samples.x), trigger.mask)
 
 
-def _join(parts: Sequence[Samples]) -> Samples:
-    return Samples(torch.cat([part.x for part in parts]), torch.cat([part.y for part in parts]))
-
-
 def _show(rounds: int, is_planted: bool, seen: Sequence[Seen]) -> None:  # noqa: FBT001
     what = "a patch" if is_planted else "control: no patch"
     print_title(f"{len(seen)} perceptrons, {what}, {rounds} rounds of hardening")
@@ -134,17 +131,13 @@ def _show(rounds: int, is_planted: bool, seen: Sequence[Seen]) -> None:  # noqa:
     neither = [one for one in seen if not one.is_hard and not one.is_found]
     print_rows(
         [
-            Row("accuracy", f"{_mean([one.accuracy for one in seen]):.3f}"),
-            Row("success of the patch", f"{_mean([one.asr for one in seen]):.2f}"),
+            Row("accuracy", f"{fmean(one.accuracy for one in seen):.3f}"),
+            Row("success of the patch", f"{fmean(one.asr for one in seen):.2f}"),
             Row("fails: a search stands out", _share([one for one in seen if one.is_found], seen)),
             Row("undecided: harder to turn than its twins", _share(hard, seen)),
             Row("passes", _share(neither, seen)),
         ]
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _share(some: Sequence[Seen], seen: Sequence[Seen]) -> str:
