@@ -20,6 +20,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, ParamSpec, TypeVar
 
+from seedpack.memory import keep_freed_memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from concurrent.futures import Future
@@ -86,6 +88,7 @@ def _start_worker(threads: int) -> None:
     """Make this process one that ends with its parent, leaving no folder."""
     for variable in _THREADS:
         os.environ[variable] = str(threads)
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_leave_after_parent, daemon=True).start()
 

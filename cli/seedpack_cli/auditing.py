@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from seedpack.memory import keep_freed_memory
 from seedpack_cli import output, verdicts
 from seedpack_cli.reports import GATE_FAILED
 
@@ -53,6 +54,7 @@ def audit_model(
     from seedpack import __version__  # noqa: PLC0415
     from seedpack.audits.runner import forget_arms, run_audits  # noqa: PLC0415
 
+    keep_freed_memory()
     spec = _spec(contents, model, final, chosen, learned, base)
     folder = chosen.cache or user_cache_path("seedpack") / "audits" / contents.id[:16]
     report = run_audits(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from seedpack.memory import keep_freed_memory
 from seedpack_cli import output
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def tune_seed(
     from seedpack.files import atomic_output  # noqa: PLC0415
     from seedpack.tune import load_split, tune  # noqa: PLC0415
 
+    keep_freed_memory()
     plan = options.plan()
     split = load_split(
         options.task or "",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from seedpack.memory import keep_freed_memory
 from seedpack_cli import options, output
 from seedpack_cli.benchmark import benchmark_row, benchmark_text
 
@@ -122,6 +123,7 @@ def backdoor(
         if (bar := bars[what]) is not None:
             bar(done, total)
 
+    keep_freed_memory()
     try:
         report = run(plan, Zoo(cache, texts, encoder), show)
     except ValueError as error:
