@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
+from seedpack.training.pooling import quicken_pools
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -102,4 +104,6 @@ def make_network(family: str, seed: int, nclasses: int = 10) -> nn.Module:
     """Return an untrained network; the caller's random numbers are left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[family](nclasses)
+        network = NETWORKS[family](nclasses)
+    quicken_pools(network)
+    return network

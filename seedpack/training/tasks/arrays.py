@@ -19,6 +19,7 @@ from seedpack.frameworks import open_model
 from seedpack.frameworks.factories import build_module, load_factory, make_module
 from seedpack.training.images import read_image
 from seedpack.training.objectives import class_loss, number_loss
+from seedpack.training.pooling import quicken_pools
 from seedpack.training.scores import score_numbers
 from seedpack.training.tasks.base import Adapter
 from seedpack.training.tasks.text import class_scores
@@ -129,6 +130,7 @@ class ModuleTask(_ArrayTask):
         self.model = (
             make_module(function) if random_init else build_module(function, open_model(weights))
         )
+        quicken_pools(self.model)
         self.new = ("",)  # every parameter trains at the head's rate, whatever its name
         item = {"x": _as_float(split.train.inputs[0]), "target": 0}
         self.check_outputs(item, where=f"factory {factory[:80]!a}")

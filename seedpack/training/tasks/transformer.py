@@ -14,6 +14,7 @@ import torch
 from seedpack.errors import TrainingError
 from seedpack.frameworks.transformers_models import isolated, map_parameters
 from seedpack.training.packages import import_package
+from seedpack.training.pooling import quicken_pools
 from seedpack.training.products import quicken
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def load_model(
             )
             new = sorted(info["missing_keys"])
         quicken(model)
+        quicken_pools(model)
         return model, tuple(new)
 
 
