@@ -51,7 +51,7 @@ class Seen(NamedTuple):
         detector: Calibrated on the twins.
         judgement: Of the audited model.
         score_range: Of its score, leaving out a twin at a time.
-        controls: Planted, each with what was found in it.
+        controls: Planted, each with what was found in it until it was.
         accuracy: Of the audited model on the evaluation.
         twin_accuracies: Of the twins.
         recalls: Of the audited model.
@@ -169,7 +169,7 @@ def _look(context: Context, split: Split) -> Seen:
     context.progress(ntwins + 2, ntwins + 3, "planted controls")
     train = subjects.samples(cast.adapter, split.train)
     planted = plant_controls(spare, train, evaluation, context.profile.nplanted, first)
-    controls = tuple((control, detector.judge(control.classifier)) for control in planted)
+    controls = tuple((control, _seek(detector, control)) for control in planted)
     return Seen(
         detector=detector,
         judgement=detector.judge_results(found),
@@ -187,6 +187,11 @@ def _look(context: Context, split: Split) -> Seen:
         scale=scale_beside(own, twins, detector.samples),
         tried=count_controls(spare, train, context.profile.nplanted),
     )
+
+
+def _seek(detector: Detector, control: Control) -> Judgement:
+    attack = control.attack
+    return detector.seek(control.classifier, attack.target, is_paired=bool(attack.sources))
 
 
 def _prepare_search(context: Context, number: int) -> None:

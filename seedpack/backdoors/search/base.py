@@ -81,6 +81,7 @@ class Search(ABC):
         id: Names it in reports and calibrations.
         form: Of the inputs it can search: "images" or "texts", or ``ANY``.
         unit: In which norms of its triggers are given.
+        is_paired: Whether each source is searched by itself.
         is_quick: Whether audits that have to be over soon run it, too.
         is_thorough: Whether it is left to audits that may take long.
     """
@@ -88,6 +89,7 @@ class Search(ABC):
     id: ClassVar[str]
     form: ClassVar[str]
     unit: ClassVar[str]
+    is_paired: ClassVar[bool] = False
     is_quick: ClassVar[bool] = True
     is_thorough: ClassVar[bool] = False
 

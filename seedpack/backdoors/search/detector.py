@@ -3,6 +3,7 @@
 clean twins ──each searched, the others left alone──> Calibrations, and each judged by the rest
             ──kept from an earlier time, where ``keep`` has them──┘
 a model ──the same searches, as many twins left alone──> Judgement
+a model with a known trigger ──one search after the other, until it is found──> Judgement
 """
 
 from __future__ import annotations
@@ -104,6 +105,27 @@ class Detector:
     def judge(self, classifier: Classifier) -> Judgement:
         """Return how unusual ``classifier`` is among its clean twins."""
         return self.judge_results(self.search(classifier))
+
+    def seek(self, classifier: Classifier, target: int, *, is_paired: bool) -> Judgement:
+        """Return what the searches find up to the first that finds a trigger to ``target``.
+
+        Whether one is found comes out as by all searches, and mostly sooner: none takes back what
+        another has found. Scores are of those that were run.
+
+        Args:
+            classifier: With a known trigger.
+            target: Of that trigger.
+            is_paired: Whether it works from some classes only; such searches come first then,
+                else last.
+        """
+        own = level(classifier, self.contrast, self.samples)
+        found = []
+        for search in sorted(self.searches, key=lambda search: search.is_paired != is_paired):
+            found.append(search.look(own, self.samples, contrast=self.contrast, seed=self.seed))
+            verdict = self.calibrations[search.id].judge(found[-1])
+            if verdict.suspicious and verdict.key[1] == target:
+                break
+        return self.judge_results(found)
 
     def judge_results(self, results: Sequence[SearchResult]) -> Judgement:
         """Return how unusual results of ``search`` are."""

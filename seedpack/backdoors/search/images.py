@@ -46,7 +46,6 @@ class ImageSearch(Search):
         steps: Of optimisation.
         uses_contrast: Whether twins are to be left alone.
         weight: Of the twins in the loss.
-        is_paired: Whether each source is searched by itself.
         limit: Of results.
         latitude: Of results: factor by which other training makes all triggers smaller, about, as
             its logarithm; measured on perceptrons trained on fewer images, with noise or patches
@@ -60,7 +59,6 @@ class ImageSearch(Search):
     steps: ClassVar[int]
     uses_contrast: ClassVar[bool] = False
     weight: ClassVar[float] = 1.0
-    is_paired: ClassVar[bool] = False
 
     def look(
         self,
