@@ -169,12 +169,22 @@ def plant_controls(
         count: Per kind; half as many where a model takes minutes.
         seed: Of patterns, targets and training.
     """
+    for number in range(count_controls(twin, train, count)):
+        control = plant_control(twin, train, evaluation, count, number, seed)
+        if control is not None:
+            yield control
+
+
+def plant_control(
+    twin: Classifier, train: Samples, evaluation: Samples, count: int, number: int, seed: int
+) -> Control | None:
+    """Return the control of that number, below ``count_controls``; None where it did not take.
+
+    The other arguments are those of ``plant_controls``.
+    """
     train, evaluation = _some(train, _MOST_TRAINED), _some(evaluation, _MOST_MEASURED)
-    for kind in _kinds(twin, train, count):
-        for i in range(_repeats(twin, count)):
-            control = _plant(twin, kind, train, evaluation, seed + 100 * i)
-            if control is not None:
-                yield control
+    kind, repeat = divmod(number, _repeats(twin, count))
+    return _plant(twin, _kinds(twin, train, count)[kind], train, evaluation, seed + 100 * repeat)
 
 
 def count_controls(twin: Classifier, train: Samples, count: int) -> int:

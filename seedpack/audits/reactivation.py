@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seedpack.audits.base import Context
+    from seedpack.audits.profiles import Profile
     from seedpack.backdoors.defence.reactivation import Comeback
 
-_NCONTROLS: Final = 1  # of each kind
+_MOST_CONTROLS: Final = 3  # patch, blended, source-specific
 _TWIN: Final = "clean twin"
 _MOST: Final = 0.05  # mean success over the curve, above the twin's
 
@@ -40,8 +41,27 @@ class Reactivation(Audit):
     tasks = frozenset({"image-classification", "generic"})
     effort = 8
 
+    def preparations(self, profile: Profile) -> int:
+        """Return how many backdoors are planted at most."""
+        del profile
+        return _MOST_CONTROLS
+
+    def prepare(self, context: Context, number: int) -> None:
+        """Plant one, defend, tune on triggered samples.
+
+        Raises:
+            TrainingError: As for ``run``.
+        """
+        if lacks_twins(context):
+            return
+        from seedpack.audits.comebacks import measure, open_scene  # noqa: PLC0415 -- torch
+
+        scene = open_scene(context)
+        if number < scene.ncontrols:
+            measure(context, scene, number)
+
     def run(self, context: Context) -> AuditResult:
-        """Plant, defend, tune on triggered samples.
+        """Do so with all, and compare.
 
         Raises:
             TrainingError: A twin cannot be trained; AUD-DEF-1, too few samples.
@@ -49,39 +69,21 @@ class Reactivation(Audit):
         reason = lacks_twins(context)
         if reason:
             return undecided(self.id, self.title, reason)
-        defended, own = _measure(context)
-        if not defended:
+        from seedpack.audits.comebacks import (  # noqa: PLC0415 -- torch
+            compare_all,
+            measure,
+            open_scene,
+        )
+
+        scene, found = open_scene(context), []
+        for number in range(scene.ncontrols):
+            context.progress(number, scene.ncontrols, "backdoors planted, removed, brought back")
+            curves = measure(context, scene, number)
+            if curves is not None:
+                found.append(curves)
+        if not found:
             return undecided(self.id, self.title, "no planted backdoor took")
-        return conclude(_report(defended, own))
-
-
-def _measure(context: Context) -> tuple[list[Comeback], list[Comeback]]:
-    from seedpack.audits.controls import Subjects, plant_controls  # noqa: PLC0415 -- torch
-    from seedpack.backdoors.defence.base import require_enough  # noqa: PLC0415 -- torch
-    from seedpack.backdoors.defence.reactivation import compare_comebacks  # noqa: PLC0415 -- torch
-    from seedpack.backdoors.defence.registry import DEFENCES  # noqa: PLC0415 -- torch
-
-    assert context.split is not None  # noqa: S101 -- asked for by ``run``
-    subjects, seed = Subjects(context), context.spec.random_seed
-    own, adapter = subjects.own()
-    (spare, _), (twin, _) = subjects.twin(0), subjects.twin(1)
-    train = subjects.samples(adapter, context.split.train)
-    evaluation = subjects.samples(adapter, context.split.evaluation)
-    require_enough(train)
-    defended: list[Comeback] = []
-    known: list[Comeback] = []
-    for number, control in enumerate(plant_controls(spare, train, evaluation, _NCONTROLS, seed)):
-        context.progress(number, number + 1, f"reactivation of {control.attack.id}")
-        cleaned = DEFENCES["relearning"].run(control.classifier, train, seed=seed)
-        rivals = ((cleaned, defended), (own, known))
-        for model, found in rivals:
-            draws = max(context.profile.nseeds, 2)
-            found.append(
-                compare_comebacks(
-                    model, (twin,), control.attack, train, evaluation, draws=draws, seed=seed
-                )
-            )
-    return defended, known
+        return conclude(_report(*compare_all(found)))
 
 
 def _report(defended: Sequence[Comeback], own: Sequence[Comeback]) -> AuditResult:
