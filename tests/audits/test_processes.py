@@ -16,6 +16,8 @@ from seedpack.audits import PROFILES, AuditResult, Status, Subject, processes
 from seedpack.audits.registry import get_audit
 from seedpack.audits.runner import run_audits
 from seedpack.audits.work import open_context
+from seedpack.backdoors.defence import relearning
+from seedpack.backdoors.defence.teaching import Plan
 from tests.audits.worlds import build_world
 
 QUICK = PROFILES["quick"]
@@ -130,6 +132,28 @@ def test_a_search_for_backdoors_finds_all_its_parts_done(tmp_path):
         assert sum(name.endswith(".safetensors") for name in names) == 5
         assert audit.run(context).figures
         assert {path: path.stat().st_mtime_ns for path in context.arms.folder.iterdir()} == files
+
+
+@pytest.mark.slow
+@pytest.mark.spec("AUD-3")
+def test_what_comes_back_finds_all_its_parts_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(relearning, "_PLAN", Plan(steps=20))
+    spec, audit = build_world(tmp_path), get_audit("reactivation")
+    with open_context(spec, SHORT, tmp_path / "work") as context:
+        for number in range(audit.preparations(SHORT)):
+            audit.prepare(context, number)
+        kept = {path: path.read_bytes() for path in context.arms.folder.glob("comebacks-*.json")}
+        assert len(kept) == audit.preparations(SHORT)
+        planted = [content for content in kept.values() if content != b"[]"]
+        result = audit.run(context)
+        assert {path: path.read_bytes() for path in kept} == kept
+        assert [figure.n for figure in result.figures] == [len(planted)] * 2
+        # What is no curve, or one of fewer steps, is measured again (AUD-9).
+        for path, content in zip(kept, (b"", b"[{}]", b"[]"), strict=True):
+            path.write_bytes(content)
+        again = audit.run(context)
+        assert [path.read_bytes() for path in list(kept)[:2]] == list(kept.values())[:2]
+        assert [figure.n for figure in again.figures] == [len(planted) - 1] * 2
 
 
 @pytest.mark.slow
