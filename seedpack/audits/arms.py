@@ -11,9 +11,6 @@ zero_shot(model)   as it is, where it has a head of its own
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from seedpack.audits.measured import alone
 from seedpack.audits.scorefiles import load_scores, save_scores
 from seedpack.audits.stamps import stamp, stamp_factory
 from seedpack.files import atomic_output
@@ -29,7 +27,7 @@ from seedpack.tune import TunePlan
 from seedpack.tune.tuning import evaluate, tune_arm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from seedpack.audits.base import Spec
     from seedpack.training import Examples, Split
@@ -91,7 +89,7 @@ class Arms:
             TrainingError: It cannot be tuned, or its loss is no number.
         """
         path = self.folder / f"{self._key(arm)}.npz"
-        with self._alone(path):
+        with alone(path):
             kept = load_scores(path)
             if kept is None:
                 adapter, recipe = self._tune(arm, alter)
@@ -108,7 +106,7 @@ class Arms:
         """
         path = self.folder / f"{self._key(arm)}.npz"
         state = path.with_suffix(".safetensors")
-        with self._alone(path):
+        with alone(path):
             kept = self._reopen(arm, state) if state.exists() else None
             if kept is None:
                 kept, recipe = self._tune(arm, alter)
@@ -126,7 +124,7 @@ class Arms:
         """Return the scores of ``model`` as it is; None where it has no head for the task."""
         name = msgspec.json.encode(["zero-shot", stamp(model)])
         path = self.folder / f"{self.digest(name)}.npz"
-        with self._alone(path):
+        with alone(path):
             kept = load_scores(path)
             if kept is None:
                 adapter = self.untuned(model)
@@ -209,17 +207,6 @@ class Arms:
         factory = stamp_factory(spec.factory)
         whole = msgspec.json.encode([__version__, spec.task, factory, data]) + what
         return sha256(whole).hexdigest()[:32]
-
-    @contextlib.contextmanager
-    def _alone(self, path: Path) -> Iterator[None]:
-        """Let one process at a time train one arm; the others wait and read."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
 
 
 def _save_state(path: Path, adapter: Adapter) -> None:

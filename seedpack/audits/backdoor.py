@@ -30,17 +30,18 @@ from seedpack.audits.twins import lacks_twins
 if TYPE_CHECKING:
     from seedpack.audits.backdoor_search import Asked
     from seedpack.audits.base import Context
-    from seedpack.audits.controls import Control, Subjects
+    from seedpack.audits.controls import Subjects
     from seedpack.audits.profiles import Profile
     from seedpack.audits.results import AuditResult, Bounds
-    from seedpack.backdoors.classifiers import Classifier
+    from seedpack.audits.sought import Ground, Sought
+    from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.search.calibration import Judgement
     from seedpack.backdoors.search.detector import Detector
     from seedpack.backdoors.search.recall import ClassRecall
     from seedpack.backdoors.search.weights import Outlier
-    from seedpack.training import Split
     from seedpack.training.tasks.base import Adapter
 
+_PARTS: Final = 3  # that planted controls are dealt out to
 _OUTLYING: Final = 8.0  # z of a matrix's difference that is worth a line
 
 
@@ -68,7 +69,7 @@ class Seen(NamedTuple):
     detector: Detector
     judgement: Judgement
     score_range: Bounds
-    controls: tuple[tuple[Control, Judgement], ...]
+    controls: tuple[tuple[Sought, Judgement], ...]
     accuracy: float
     twin_accuracies: tuple[float, ...]
     recalls: list[ClassRecall]
@@ -92,11 +93,11 @@ class Backdoor(Audit):
     effort = 18
 
     def preparations(self, profile: Profile) -> int:
-        """Return how many twins are trained, one to spare, and how many are searched."""
-        return profile.ntwins + 1 + profile.ntwins
+        """Return how many twins are trained, one to spare, searched, and planted with backdoors."""
+        return profile.ntwins + 1 + profile.ntwins + _PARTS
 
     def prepare(self, context: Context, number: int) -> None:
-        """Train a twin, or search one.
+        """Train a twin, search one, or plant backdoors in one and seek them.
 
         Raises:
             TrainingError: As for ``run``.
@@ -106,8 +107,10 @@ class Backdoor(Audit):
             return
         if number <= ntwins:
             _subjects(context).twin(number)
-        else:
+        elif number <= 2 * ntwins:
             _prepare_search(context, number - ntwins - 1)
+        else:
+            _prepare_controls(context, number - 2 * ntwins - 1)
 
     def run(self, context: Context) -> AuditResult:
         """Train twins, search, plant controls.
@@ -119,7 +122,7 @@ class Backdoor(Audit):
         if reason:
             return undecided(self.id, self.title, reason)
         _, split = data_of(context)
-        return report(_look(context, split), context, split.labels)
+        return report(_look(context), context, split.labels)
 
 
 class _Cast(NamedTuple):
@@ -151,31 +154,24 @@ def _cast(context: Context, subjects: Subjects, ntwins: int) -> _Cast:
     return _Cast(own, adapter, twins, adapters)
 
 
-def _look(context: Context, split: Split) -> Seen:
-    from seedpack.audits.controls import (  # noqa: PLC0415 -- torch
-        count_controls,
-        plant_controls,
-    )
+def _look(context: Context) -> Seen:
     from seedpack.backdoors.search.levels import scale_beside  # noqa: PLC0415 -- torch
     from seedpack.backdoors.search.recall import recalls  # noqa: PLC0415 -- torch
 
-    subjects, first, ntwins = _subjects(context), context.spec.random_seed, context.profile.ntwins
+    subjects, ntwins = _subjects(context), context.profile.ntwins
     cast = _cast(context, subjects, ntwins + 1)
-    own, (*twins, spare) = cast.own, cast.twins
-    evaluation = subjects.samples(cast.adapter, split.evaluation)
+    ground = _ground(context, subjects, cast)
+    own, twins, evaluation = cast.own, ground.twins, ground.evaluation
     context.progress(ntwins + 1, ntwins + 3, "searches")
     plan = _plan(context, subjects, cast.adapter)
     detector, found, score_range, before = search_beside(own, twins, plan)
     context.progress(ntwins + 2, ntwins + 3, "planted controls")
-    train = subjects.samples(cast.adapter, split.train)
-    planted = plant_controls(spare, train, evaluation, context.profile.nplanted, first)
-    controls = tuple((control, _seek(detector, control)) for control in planted)
     return Seen(
         detector=detector,
         judgement=detector.judge_results(found),
         score_range=score_range,
         before=before,
-        controls=controls,
+        controls=_controls(ground, _keep_on(context, subjects, detector.samples), detector),
         accuracy=own.accuracy(evaluation),
         twin_accuracies=tuple(twin.accuracy(evaluation) for twin in twins),
         recalls=recalls(own, evaluation),
@@ -185,13 +181,52 @@ def _look(context: Context, split: Split) -> Seen:
         shape=tuple(detector.samples.x.shape[1:]),
         named_by_seed=bool(subjects.start) and not context.spec.reference,
         scale=scale_beside(own, twins, detector.samples),
-        tried=count_controls(spare, train, context.profile.nplanted),
+        tried=ground.ncontrols,
     )
 
 
-def _seek(detector: Detector, control: Control) -> Judgement:
-    attack = control.attack
-    return detector.seek(control.classifier, attack.target, is_paired=bool(attack.sources))
+def _controls(
+    ground: Ground, keep: TwinResults, detector: Detector
+) -> tuple[tuple[Sought, Judgement], ...]:
+    """Return planted backdoors with what the searches say of them."""
+    from seedpack.audits.sought import seek_control  # noqa: PLC0415 -- torch
+
+    known = (seek_control(ground, i, keep, lambda: detector) for i in range(ground.ncontrols))
+    return tuple(
+        (control, detector.judge_results([one.result() for one in control.found]))
+        for control in known
+        if control is not None
+    )
+
+
+def _ground(context: Context, subjects: Subjects, cast: _Cast) -> Ground:
+    from seedpack.audits.sought import Ground  # noqa: PLC0415 -- torch
+
+    _, split = data_of(context)
+    *twins, spare = cast.twins
+    return Ground(
+        spare,
+        twins,
+        subjects.samples(cast.adapter, split.train),
+        subjects.samples(cast.adapter, split.evaluation),
+        context.profile.nplanted,
+        context.spec.random_seed,
+    )
+
+
+def _prepare_controls(context: Context, part: int) -> None:
+    """Plant a part of the controls, and seek them on the first draw of samples."""
+    from seedpack.audits.sought import seek_control  # noqa: PLC0415 -- torch
+    from seedpack.backdoors.search.detector import Detector  # noqa: PLC0415 -- torch
+
+    subjects = _subjects(context)
+    cast = _cast(context, subjects, context.profile.ntwins + 1)
+    ground, plan = _ground(context, subjects, cast), _plan(context, subjects, cast.adapter)
+    samples = next(plan.draws)
+    keep = _keep_on(context, subjects, samples)
+    fit = partial(Detector.fit, plan.searches, ground.twins, samples, seed=plan.seed, keep=keep)
+    for number in range(part, ground.ncontrols, _PARTS):
+        seek_control(ground, number, keep, fit)
 
 
 def _prepare_search(context: Context, number: int) -> None:
@@ -203,14 +238,19 @@ def _prepare_search(context: Context, number: int) -> None:
 
 def _plan(context: Context, subjects: Subjects, adapter: Adapter) -> SearchPlan:
     """Return how models are searched; what is found in twins is kept beside them."""
-    arms, split = data_of(context)
+    _, split = data_of(context)
     seed = context.spec.random_seed
-    searches = searches_in(split.train.form, context.profile)
     read = partial(subjects.samples, adapter)
     draws = clean_draws(split, context.profile.search_sizes, seed, read)
-    return SearchPlan(
-        searches, draws, seed, partial(TwinResults, arms, subjects.start, searches, seed=seed)
-    )
+    searches = searches_in(split.train.form, context.profile)
+    return SearchPlan(searches, draws, seed, partial(_keep_on, context, subjects))
+
+
+def _keep_on(context: Context, subjects: Subjects, samples: Samples) -> TwinResults:
+    """Return what keeps the results of twins that are searched on these samples."""
+    arms, split = data_of(context)
+    searches = searches_in(split.train.form, context.profile)
+    return TwinResults(arms, subjects.start, searches, samples, context.spec.random_seed)
 
 
 def _compare_weights(context: Context, start: str, cast: _Cast) -> tuple[Outlier, ...]:

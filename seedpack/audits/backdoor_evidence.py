@@ -26,7 +26,7 @@ _COLOURS: Final = 3
 def count_found(seen: Seen) -> int:
     """Return in how many controls the planted target stands out."""
     return sum(
-        any(v.suspicious and v.key[1] == control.attack.target for v in judgement.verdicts)
+        any(v.suspicious and v.key[1] == control.target for v in judgement.verdicts)
         for control, judgement in seen.controls
     )
 
@@ -113,7 +113,7 @@ def tables(seen: Seen, labels: Sequence[str]) -> Iterator[Table]:
         columns=("kind", "poisoned", "success", "before", "score", "by search", "where"),
         rows=tuple(
             (
-                control.attack.id,
+                control.kind,
                 control.rate,
                 round(control.hits.rate, 2),
                 round(control.before.rate, 2),

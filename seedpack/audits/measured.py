@@ -6,6 +6,9 @@ digest of all that it follows from ──> arms/NAME-KEY.json ──there, and w
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,7 +19,7 @@ from seedpack.files import atomic_output, read_small_file
 from seedpack.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -36,18 +39,30 @@ def keep_measured(
         fits: Whether what was kept can be such a result (AUD-9).
         measure: Makes it.
     """
-    try:
-        data = read_small_file(path, limit=_MAX_NBYTES, rule="AUD-9")
-        kept = msgspec.json.decode(data, type=kind)
-        if fits(kept):
-            return kept
-    except (SeedError, OSError, msgspec.DecodeError):
-        pass
-    found = measure()
+    with alone(path):
+        try:
+            data = read_small_file(path, limit=_MAX_NBYTES, rule="AUD-9")
+            kept = msgspec.json.decode(data, type=kind)
+            if fits(kept):
+                return kept
+        except (SeedError, OSError, msgspec.DecodeError):
+            pass
+        found = measure()
+        with atomic_output(path, overwrite=True) as file:
+            file.write(msgspec.json.encode(found))
+        return found
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let one process at a time make what is kept at ``path``; the others wait and read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path, overwrite=True) as file:
-        file.write(msgspec.json.encode(found))
-    return found
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def digest_tensors(tensors: Iterable[Tensor]) -> bytes:

@@ -11,7 +11,7 @@ the same ones.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from seedpack.audits.arms import Arms
     from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.search.base import Search, SearchResult
+
+_T = TypeVar("_T")
 
 
 class TwinResults:
@@ -57,14 +59,26 @@ class TwinResults:
             twins: The one that is searched, then those that it is compared with.
             anew: Searches it.
         """
-        digest = self._digest.copy()
-        for twin in twins:
-            digest.update(digest_tensors(twin.module.state_dict().values()))
-        path = self._folder / f"searches-{digest.hexdigest()[:32]}.json"
-        kept = keep_measured(
-            path,
+        kept = self.keep(
+            "searches",
+            twins,
             list[Statistics],
             lambda found: [one.search for one in found] == self._ids,
             lambda: [Statistics.of(result) for result in anew()],
         )
         return [one.result() for one in kept]
+
+    def keep(
+        self,
+        name: str,
+        models: Sequence[Classifier],
+        kind: type[_T],
+        fits: Callable[[_T], bool],
+        measure: Callable[[], _T],
+    ) -> _T:
+        """Return what is kept of some models under ``name``; the rest as ``keep_measured``."""
+        digest = self._digest.copy()
+        for model in models:
+            digest.update(digest_tensors(model.module.state_dict().values()))
+        path = self._folder / f"{name}-{digest.hexdigest()[:32]}.json"
+        return keep_measured(path, kind, fits, measure)

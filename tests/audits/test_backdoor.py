@@ -14,9 +14,10 @@ from seedpack.audits import PROFILES, Spec
 from seedpack.audits.backdoor import Backdoor, Seen
 from seedpack.audits.backdoor_report import report
 from seedpack.audits.backdoor_search import Asked
-from seedpack.audits.controls import Control, Subjects
+from seedpack.audits.controls import Subjects
 from seedpack.audits.gates import conclude
 from seedpack.audits.results import Severity, Status
+from seedpack.audits.sought import Sought
 from seedpack.audits.work import open_context
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.planting.base import Hits
@@ -40,10 +41,8 @@ def judgement(z, target=1):
 
 
 def control(found):
-    attack = SimpleNamespace(id="patch", target=1)
     hits, before = Hits(100, 100), Hits(0, 100)
-    model = ImageClassifier(torch.nn.Linear(2, 2), 2)
-    planted = Control(model, attack, hits, before, rate=0.05)
+    planted = Sought(kind="patch", target=1, rate=0.05, hits=hits, before=before, found=())
     return planted, judgement(8.0 if found else 1.0)
 
 

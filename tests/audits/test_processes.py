@@ -116,22 +116,32 @@ def test_an_audit_without_parts_has_none_to_do():
         audit.prepare(None, 0)
 
 
-# Nothing planted: that is searched as the model is, in the same process.
+# Nothing planted, but where that is what is tested.
 SHORT = msgspec.structs.replace(QUICK, ntwins=4, search_sizes=(50,), nplanted=0)
 
 
 @pytest.mark.spec("AUD-3")
 def test_a_search_for_backdoors_finds_all_its_parts_done(tmp_path):
     spec, audit = build_world(tmp_path), get_audit("backdoor")
-    with open_context(spec, SHORT, tmp_path / "work") as context:
-        for number in range(audit.preparations(SHORT)):
+    profile = msgspec.structs.replace(SHORT, nplanted=1)
+    with open_context(spec, profile, tmp_path / "work") as context:
+        for number in range(audit.preparations(profile)):
             audit.prepare(context, number)
         files = {path: path.stat().st_mtime_ns for path in context.arms.folder.iterdir()}
-        names = [path.name for path in files]
-        assert sum(name.startswith("searches-") for name in names) == 4
-        assert sum(name.endswith(".safetensors") for name in names) == 5
-        assert audit.run(context).figures
+        kept = [path.name for path in files if path.suffix != ".lock"]
+        assert sum(name.startswith("searches-") for name in kept) == 4
+        assert sum(name.endswith(".safetensors") for name in kept) == 5
+        controls = sorted(path for path in files if path.match("control-1-*.json"))
+        assert len(controls) == 3  # a patch, a picture laid over, a patch for one class
+        result = audit.run(context)
         assert {path: path.stat().st_mtime_ns for path in context.arms.folder.iterdir()} == files
+        planted = [path for path in controls if path.read_bytes() != b"[]"]
+        assert [f.n for f in result.figures if f.name == "planted controls found"] == [len(planted)]
+        # What is no control is planted again, and comes out as before (AUD-9).
+        before = planted[0].read_bytes()
+        planted[0].write_bytes(before.replace(b'"found":[', b'"found":[],"lost":['))
+        assert audit.run(context) == result
+        assert planted[0].read_bytes() == before
 
 
 @pytest.mark.slow

@@ -68,13 +68,17 @@ def test_the_clean_twin_of_the_planted_model_is_not_suspicious(detector, clean_d
     assert not detector.judge(tiny.fit(50, clean_data)).suspicious
 
 
+def sought_in(detector, classifier, target, *, is_paired=False):
+    return detector.judge_results(detector.seek(classifier, target, is_paired=is_paired))
+
+
 def _searches(judgement):
     return {verdict.search for verdict in judgement.verdicts} - {"pairs", *MANY.values()}
 
 
 def test_a_known_trigger_is_sought_until_it_is_found(detector, planted):
     whole = {verdict.search: verdict for verdict in detector.judge(planted).verdicts}
-    sought = detector.seek(planted, tiny.TARGET, is_paired=False)
+    sought = sought_in(detector, planted, tiny.TARGET)
     assert _searches(sought) == {"mask"}
     assert sought.verdicts[0].by_key == whole["mask"].by_key
     assert sought.suspicious
@@ -82,7 +86,7 @@ def test_a_known_trigger_is_sought_until_it_is_found(detector, planted):
 
 def test_searches_by_pairs_come_first_where_some_classes_only_are_turned(detector, clean_data):
     twin = tiny.fit(50, tiny.poison(clean_data, source=1))
-    found = detector.seek(twin, tiny.TARGET, is_paired=True)
+    found = sought_in(detector, twin, tiny.TARGET, is_paired=True)
     assert found.suspicious
     assert {"pair-mask", "pair-added", "pair-apart"} <= _searches(found)
     assert not {"added", "window", "recall"} & _searches(found)  # mask finds it before them
@@ -91,13 +95,13 @@ def test_searches_by_pairs_come_first_where_some_classes_only_are_turned(detecto
 def test_what_is_not_found_is_sought_by_all_searches(detector, planted, clean_data):
     clean = tiny.fit(50, clean_data)
     whole = detector.judge(clean)
-    sought = detector.seek(clean, tiny.TARGET, is_paired=False)
+    sought = sought_in(detector, clean, tiny.TARGET)
     assert {v.search: v.by_key for v in sought.verdicts} == {
         v.search: v.by_key for v in whole.verdicts
     }
     # Found to another target than the one that is sought is not found.
     other = (tiny.TARGET + 1) % tiny.NCLASSES
-    assert len(_searches(detector.seek(planted, other, is_paired=False))) > 1
+    assert len(_searches(sought_in(detector, planted, other))) > 1
 
 
 @pytest.fixture(scope="module")

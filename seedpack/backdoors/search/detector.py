@@ -3,7 +3,7 @@
 clean twins ──each searched, the others left alone──> Calibrations, and each judged by the rest
             ──kept from an earlier time, where ``keep`` has them──┘
 a model ──the same searches, as many twins left alone──> Judgement
-a model with a known trigger ──one search after the other, until it is found──> Judgement
+a model with a known trigger ──one search after the other, until it is found──> results
 """
 
 from __future__ import annotations
@@ -106,11 +106,11 @@ class Detector:
         """Return how unusual ``classifier`` is among its clean twins."""
         return self.judge_results(self.search(classifier))
 
-    def seek(self, classifier: Classifier, target: int, *, is_paired: bool) -> Judgement:
+    def seek(self, classifier: Classifier, target: int, *, is_paired: bool) -> list[SearchResult]:
         """Return what the searches find up to the first that finds a trigger to ``target``.
 
         Whether one is found comes out as by all searches, and mostly sooner: none takes back what
-        another has found. Scores are of those that were run.
+        another has found.
 
         Args:
             classifier: With a known trigger.
@@ -125,7 +125,7 @@ class Detector:
             verdict = self.calibrations[search.id].judge(found[-1])
             if verdict.suspicious and verdict.key[1] == target:
                 break
-        return self.judge_results(found)
+        return found
 
     def judge_results(self, results: Sequence[SearchResult]) -> Judgement:
         """Return how unusual results of ``search`` are."""
