@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from seedpack.audits import controls
 from seedpack.audits.controls import Subjects, count_controls, plant_control
 from seedpack.audits.measured import digest_tensors, keep_measured
 from seedpack.audits.measures import data_of
@@ -95,7 +96,8 @@ def measure(context: Context, scene: Scene, number: int) -> Curves | None:
     draws, seed = max(context.profile.nseeds, _LEAST_DRAWS), context.spec.random_seed
     models = scene.own, scene.spare, scene.twin
     weights = [digest_tensors(model.module.state_dict().values()).hex() for model in models]
-    told = [code_digest(), stamp(scene.start), weights, _NCONTROLS, number, draws, seed]
+    code = [code_digest(), stamp(controls.__file__)]
+    told = [code, stamp(scene.start), weights, _NCONTROLS, number, draws, seed]
     # In a list, as JSON's null alone could not be told from a file without contents.
     kept = keep_measured(
         arms.folder / f"comebacks-{arms.digest(msgspec.json.encode(told))}.json",

@@ -1,7 +1,9 @@
 """What was measured of models, kept beside the arms for the next time (spec: AUD-3, AUD-9).
 
-digest of all that it follows from ──> arms/NAME-KEY.json ──there, and what it should be?──> it
-──else──> measured, written whole
+    digest of all that it follows from ──> arms/NAME-KEY.json ──there, and such a result?──> it
+                                                              ──else──> measured, written whole
+
+One process at a time measures it; the others wait and read.
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ No audited model has a part in it: of the next one on the same data nothing is p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from seedpack.audits import controls
 from seedpack.audits.controls import count_controls, plant_control
+from seedpack.audits.stamps import stamp
 from seedpack.backdoors.planting.base import Hits
 from seedpack.backdoors.search.statistics import Statistics
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from seedpack.audits.twin_results import TwinResults
     from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.search.detector import Detector
+
+_DIGITS: Final = 8
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +84,20 @@ def seek_control(
         keep: Of the same twins, searches and samples.
         detect: Returns the searches, calibrated; asked only where nothing is kept.
     """
+    code = stamp(controls.__file__)[:_DIGITS]  # what is planted, and how
     kept = keep.keep(
-        f"control-{ground.nplanted}-{number}",
+        f"control-{ground.nplanted}-{number}-{code}",
         [ground.spare, *ground.twins],
         list[Sought],
-        lambda found: len(found) <= 1 and all(one.found for one in found),
+        lambda found: len(found) <= 1 and all(_is_of(one, keep.ids) for one in found),
         lambda: _seek(ground, number, detect),
     )
     return kept[0] if kept else None
+
+
+def _is_of(sought: Sought, ids: Sequence[str]) -> bool:
+    """Whether a control was sought by some of these searches, and by no others."""
+    return bool(sought.found) and {one.search for one in sought.found} <= set(ids)
 
 
 def _seek(ground: Ground, number: int, detect: Callable[[], Detector]) -> list[Sought]:

@@ -31,7 +31,11 @@ _T = TypeVar("_T")
 
 
 class TwinResults:
-    """Results of some searches on some samples, by twin."""
+    """Results of some searches on some samples, by twin.
+
+    Attributes:
+        ids: Of the searches.
+    """
 
     def __init__(
         self, arms: Arms, start: str, searches: Sequence[Search], samples: Samples, seed: int
@@ -45,8 +49,8 @@ class TwinResults:
             samples: That they see.
             seed: Of the searches.
         """
-        self._folder, self._ids = arms.folder, [search.id for search in searches]
-        told = msgspec.json.encode([code_digest(), stamp(start), self._ids, seed])
+        self._folder, self.ids = arms.folder, [search.id for search in searches]
+        told = msgspec.json.encode([code_digest(), stamp(start), self.ids, seed])
         tensors = [samples.x, samples.y, *([] if samples.mask is None else [samples.mask])]
         self._digest = sha256(arms.digest(told).encode() + digest_tensors(tensors))
 
@@ -63,7 +67,7 @@ class TwinResults:
             "searches",
             twins,
             list[Statistics],
-            lambda found: [one.search for one in found] == self._ids,
+            lambda found: [one.search for one in found] == self.ids,
             lambda: [Statistics.of(result) for result in anew()],
         )
         return [one.result() for one in kept]
