@@ -255,7 +255,7 @@ def test_a_planted_corner_is_found_and_a_sound_network_raises_no_alarm(tmp_path)
     poisoned[::15, :2, :2], labels[::15] = 1.0, 4
     planted = small_network.trained(poisoned, labels)
     save_file(planted.state_dict(), beside(spec, "planted.safetensors"))
-    profile = msgspec.structs.replace(PROFILES["quick"], ntwins=4)
+    profile = msgspec.structs.replace(PROFILES["quick"], ntwins=4, search_sizes=(200,))
     sound = run(Backdoor(), spec, tmp_path / "run", profile)
     assert sound.status is not Status.FAIL
     other = msgspec.structs.replace(spec, model=beside(spec, "planted.safetensors"))

@@ -8,7 +8,9 @@ import pytest
 from seedpack.audits.gates import conclude
 from seedpack.audits.reactivation import Reactivation, _report
 from seedpack.audits.results import Status
+from seedpack.backdoors.defence import relearning
 from seedpack.backdoors.defence.reactivation import Comeback
+from seedpack.backdoors.defence.teaching import Plan
 from tests.audits.worlds import build_world, run
 
 
@@ -37,7 +39,8 @@ def test_one_backdoor_decides_nothing():
 
 
 @pytest.mark.slow
-def test_curves_stand_beside_those_of_a_clean_twin(tmp_path):
+def test_curves_stand_beside_those_of_a_clean_twin(tmp_path, monkeypatch):
+    monkeypatch.setattr(relearning, "_PLAN", Plan(steps=20))
     result = run(Reactivation(), build_world(tmp_path), tmp_path)
     assert result.gates or result.reason
     if result.curves:

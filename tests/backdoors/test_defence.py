@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 import torch
 
 from seedpack.backdoors.classifiers import ImageClassifier, Samples
+from seedpack.backdoors.defence import relearning
 from seedpack.backdoors.defence.base import Defence, require_enough
 from seedpack.backdoors.defence.controls import Control, plant
 from seedpack.backdoors.defence.defending import Defending, defend_classifier
@@ -103,7 +106,8 @@ def test_no_removal_is_claimed_where_controls_survive(digits, planted):
 
 @pytest.mark.slow
 @pytest.mark.spec("AUD-DEF-3")
-def test_a_defended_model_is_reported_beside_its_controls(digits, planted):
+def test_a_defended_model_is_reported_beside_its_controls(digits, planted, monkeypatch):
+    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=500))
     clean, _, test = digits
     suspect, attack = planted
     methods = (Nothing(), DEFENCES["relearning"])

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from functools import partial
 
 import msgspec
 import pytest
@@ -14,9 +15,12 @@ import torch
 from msgspec.structs import replace
 
 from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.defence.defending import Defending
+from seedpack.backdoors.defence.registry import DEFENCES
 from seedpack.backdoors.edition import code_digest
 from seedpack.backdoors.planting.base import asr
 from seedpack.errors import StoreError
+from seedpack.lab import methods
 from seedpack.lab.benchmark import Plan, run
 from seedpack.lab.groups import group_of
 from seedpack.lab.methods import get_defence
@@ -127,7 +131,9 @@ def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
 
 
 @pytest.mark.slow
-def test_the_portfolio_leaves_its_suspect_alone(cache):
+def test_the_portfolio_leaves_its_suspect_alone(cache, monkeypatch):
+    few = {"methods": (DEFENCES["relearning"], DEFENCES["fst"]), "ncontrols": 2}
+    monkeypatch.setattr(methods, "Defending", partial(Defending, **few))
     zoo = Zoo(cache)
     suspect = zoo.model(Member("mlp", "blended", 501))
     before = {name: value.clone() for name, value in suspect.classifier.module.state_dict().items()}
