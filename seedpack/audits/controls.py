@@ -34,8 +34,6 @@ from seedpack.errors import TrainingError
 from seedpack.training.tasks.text import TextClassification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from seedpack.audits.base import Context
     from seedpack.backdoors.planting.base import Attack, Hits
     from seedpack.training import Examples
@@ -157,30 +155,18 @@ class Subjects:
         return ImageClassifier(unit.eval(), inner.nclasses)
 
 
-def plant_controls(
-    twin: Classifier, train: Samples, evaluation: Samples, count: int, seed: int
-) -> Iterator[Control]:
-    """Yield twins with ``count`` backdoors of each kind, those that can be planted.
+def plant_control(
+    twin: Classifier, train: Samples, evaluation: Samples, count: int, number: int, seed: int
+) -> Control | None:
+    """Return a twin with a backdoor; None where it did not take.
 
     Args:
         twin: Clean; is copied.
         train: What it was trained on, or some of it.
         evaluation: Where the success is measured.
-        count: Per kind; half as many where a model takes minutes.
+        count: Of backdoors per kind; half as many where a model takes minutes.
+        number: Which of them, below ``count_controls``.
         seed: Of patterns, targets and training.
-    """
-    for number in range(count_controls(twin, train, count)):
-        control = plant_control(twin, train, evaluation, count, number, seed)
-        if control is not None:
-            yield control
-
-
-def plant_control(
-    twin: Classifier, train: Samples, evaluation: Samples, count: int, number: int, seed: int
-) -> Control | None:
-    """Return the control of that number, below ``count_controls``; None where it did not take.
-
-    The other arguments are those of ``plant_controls``.
     """
     train, evaluation = _some(train, _MOST_TRAINED), _some(evaluation, _MOST_MEASURED)
     kind, repeat = divmod(number, _repeats(twin, count))
@@ -188,7 +174,7 @@ def plant_control(
 
 
 def count_controls(twin: Classifier, train: Samples, count: int) -> int:
-    """Return how many controls ``plant_controls`` tries to plant."""
+    """Return how many backdoors are to be planted, ``count`` of each kind that fits."""
     return len(_kinds(twin, train, count)) * _repeats(twin, count)
 
 

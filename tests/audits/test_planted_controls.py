@@ -9,10 +9,17 @@ import pytest
 import torch
 
 from seedpack.audits import controls
-from seedpack.audits.controls import count_controls, plant_controls
+from seedpack.audits.controls import count_controls, plant_control
 from seedpack.backdoors import classifiers, fitting
 from seedpack.backdoors.classifiers import Samples
 from tests.backdoors import tiny, words
+
+
+def planted_in(twin, train, evaluation):
+    """One backdoor of each kind, those that took."""
+    numbers = range(count_controls(twin, train, 1))
+    planted = (plant_control(twin, train, evaluation, 1, number, 0) for number in numbers)
+    return [control for control in planted if control is not None]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +34,7 @@ def test_each_control_works_and_the_twin_is_left_alone(shape, kinds):
     train = Samples(data.x.reshape(-1, *shape), data.y)
     test = tiny.draw(1)
     evaluation = Samples(test.x.reshape(-1, *shape), test.y)
-    controls = list(plant_controls(twin, train, evaluation, 1, 0))
+    controls = planted_in(twin, train, evaluation)
     assert controls
     assert {control.attack.id for control in controls} <= kinds
     for control in controls:
@@ -63,7 +70,7 @@ def test_an_encoder_is_poisoned_with_half_as_much_and_the_control_says_so(
 
     monkeypatch.setattr(classifiers, "_LARGE", large)
     monkeypatch.setattr(controls, "fit", fit)
-    planted = list(plant_controls(words.clean_twin(1), train, words.make_texts(9, 200), 1, 0))
+    planted = planted_in(words.clean_twin(1), train, words.make_texts(9, 200))
     assert planted
     assert found == pytest.approx([share] * len(found))
     assert {control.rate for control in planted} == {share}
