@@ -51,8 +51,11 @@ class Mutation:
     def key(self) -> bytes:
         """Equal for two mutations that do the same."""
         seen = {} if self.store is None else dict(self.store.seen)
-        known = repr((self.patches, self.nbytes, seen))
-        return hashlib.sha256(known.encode()).digest()
+        places = [(patch.offset, len(patch.data)) for patch in self.patches]
+        known = hashlib.sha256(repr((places, self.nbytes, seen)).encode())
+        for patch in self.patches:  # which may be a whole file: never as text
+            known.update(patch.data)
+        return known.digest()
 
 
 @dataclass(frozen=True)

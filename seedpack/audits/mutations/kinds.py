@@ -57,9 +57,12 @@ def draw_mutations(target: Target, *, seed: int) -> Iterator[Mutation]:
         before = len(tried)
         for number, make in enumerate(KINDS):
             mutation = make(target, np.random.Generator(np.random.PCG64([seed, turn, number])))
-            if mutation is None or mutation.key in tried or not target.is_changed_by(mutation):
+            if mutation is None:
                 continue
-            tried.add(mutation.key)
+            key = mutation.key
+            if key in tried or not target.is_changed_by(mutation):
+                continue
+            tried.add(key)
             yield mutation
         idle = 0 if len(tried) > before else idle + 1
         if idle == _IDLE_TURNS:
