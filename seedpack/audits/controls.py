@@ -31,6 +31,8 @@ from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.images import make_attack
 from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
 from seedpack.errors import TrainingError
+from seedpack.training.loop import repeatable
+from seedpack.training.products import rounded_products
 from seedpack.training.tasks.text import TextClassification
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ _COURSE: Final = Course(epochs=15, rate=3e-3)
 _KINDS: Final = "patch", "blended", "source-specific", "sinusoidal", "clean-label"
 _FLAT_KINDS: Final = ("blended",)  # of inputs without height
 _WORKS: Final = 0.5  # success from which on a planted control counts as one
-_TEXT_COURSE: Final = Course(epochs=3, rate=1e-4, batch=16)
+_TEXT_COURSE: Final = Course(epochs=3, rate=1e-4, batch=16, gathered=True)
 _MOST_TRAINED, _MOST_MEASURED = 1000, 500  # samples
 _TWIN_SAMPLES: Final = 10  # times the profile's, that twins of a reference learn from
 _TRIES: Final = 3  # patterns per control
@@ -223,7 +225,8 @@ def _plant(
     for number in range(seed, seed + _TRIES):
         attack = _make_attack(twin, kind, train, number)
         planted = twin.clone()
-        fit(planted, attack.poison(train, rate, number), course, number)
+        with repeatable(number), rounded_products():  # dropout, too, follows from the number
+            fit(planted, attack.poison(train, rate, number), course, number)
         hits, before = asr(planted, attack, evaluation), asr(twin, attack, evaluation)
         if hits.rate >= _WORKS and hits.rate - before.rate >= _WORKS / 2:
             return Control(planted, attack, hits, before, rate)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from seedpack.training.batches import gather
+
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
 
@@ -21,12 +23,14 @@ class Course:
         rate: Highest learning rate; it rises for a tenth of the steps and falls to nothing.
         decay: Of the weights, by AdamW.
         batch: Samples per step.
+        gathered: Of texts: similar lengths together, so that little is filled up.
     """
 
     epochs: int
     rate: float
     decay: float = 1e-2
     batch: int = 64
+    gathered: bool = False
 
 
 def fit(classifier: Classifier, samples: Samples, course: Course, seed: int) -> None:
@@ -40,7 +44,7 @@ def fit(classifier: Classifier, samples: Samples, course: Course, seed: int) -> 
     order = torch.Generator().manual_seed(seed)
     classifier.module.train()
     for _ in range(course.epochs):
-        for chosen in torch.randperm(len(samples), generator=order).split(course.batch):
+        for chosen in _batches(samples, course, order):
             batch = samples.take(chosen)
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(classifier.logits(batch.x, batch.mask), batch.y)
@@ -48,3 +52,12 @@ def fit(classifier: Classifier, samples: Samples, course: Course, seed: int) -> 
             optimizer.step()
             schedule.step()
     classifier.module.eval()
+
+
+def _batches(samples: Samples, course: Course, order: torch.Generator) -> list[torch.Tensor]:
+    shuffled = torch.randperm(len(samples), generator=order)
+    if samples.mask is None or not course.gathered:
+        return list(shuffled.split(course.batch))
+    lengths = samples.mask.sum(1).tolist()
+    batches = gather(shuffled.tolist(), course.batch, lambda i: int(lengths[i]))
+    return [torch.tensor(batches[i]) for i in torch.randperm(len(batches), generator=order)]

@@ -1,4 +1,4 @@
-"""Batches for evaluation: similar lengths together, nothing random, no gradients."""
+"""Batches of similar lengths: for training, and for evaluation, without gradients."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from seedpack.training.tasks.base import Adapter, Item
 
 _SIZE: Final = 64
+_POOLED: Final = 8  # batches among which examples are sorted by length
+
+
+def gather(order: Sequence[int], size: int, length: Callable[[int], int]) -> list[list[int]]:
+    """Return batches of ``size``, each of similar lengths, from what stands close in ``order``.
+
+    Args:
+        order: Examples, shuffled.
+        size: Of a batch.
+        length: Of an example.
+    """
+    batches = []
+    for start in range(0, len(order), size * _POOLED):
+        pool = sorted(order[start : start + size * _POOLED], key=length)
+        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+    return batches
 
 
 def evaluation_batches(

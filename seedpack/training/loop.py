@@ -22,9 +22,10 @@ import numpy as np
 import torch
 
 from seedpack.errors import TrainingError
-from seedpack.training.batches import answer, evaluation_batches
+from seedpack.training.batches import answer, evaluation_batches, gather
 from seedpack.training.checkpoints import Progress, identify, load_checkpoint, save_checkpoint
 from seedpack.training.packages import import_package
+from seedpack.training.products import rounded_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from seedpack.training.recipes import Recipe
     from seedpack.training.tasks.base import Adapter, Item
 
-_POOLED_BATCHES: Final = 8  # among which examples are sorted by length
 _CLIP: Final = 1.0  # norm of the gradient
 _WEIGHT_DECAY: Final = 0.01
 
@@ -184,7 +184,8 @@ class _Loop:
 
     def _take_step(self, items: Sequence[Item]) -> float:
         self._set_rate()
-        loss = self._adapter.loss(self._adapter.collate(items), self._recipe)
+        with rounded_products(wanted=self._recipe.rounded):
+            loss = self._adapter.loss(self._adapter.collate(items), self._recipe)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -212,12 +213,7 @@ class _Loop:
     def _batches(self, items: Sequence[Item], epoch: int) -> list[list[int]]:
         random = np.random.Generator(np.random.PCG64([self._seed, epoch]))
         order = random.permutation(len(items)).tolist()
-        size = self._recipe.batch
-        batches = []
-        for start in range(0, len(order), size * _POOLED_BATCHES):
-            pool = order[start : start + size * _POOLED_BATCHES]
-            pool.sort(key=lambda i: self._adapter.length(items[i]))
-            batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+        batches = gather(order, self._recipe.batch, lambda i: self._adapter.length(items[i]))
         return [batches[i] for i in random.permutation(len(batches))]
 
     def _is_stale(self, state: Progress, held_out: Sequence[Item]) -> bool:

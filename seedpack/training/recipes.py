@@ -37,6 +37,8 @@ class Recipe:
         max_tokens: Length at which texts are cut.
         ridge: Strength of the ridge that a new head is first fitted with; 0 lets the held-out part
             decide.
+        rounded: Multiply bfloat16 in the steps, in wide layers of transformers, where the
+            processor has instructions for it; weights and answers are float32 all the same.
     """
 
     epochs: int = 4
@@ -51,6 +53,7 @@ class Recipe:
     warmup: float = 0.1
     max_tokens: int = 128
     ridge: float = 0.0
+    rounded: bool = False
 
     @property
     def holds_out(self) -> bool:

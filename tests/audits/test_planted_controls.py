@@ -74,3 +74,15 @@ def test_an_encoder_is_poisoned_with_half_as_much_and_the_control_says_so(
     assert planted
     assert found == pytest.approx([share] * len(found))
     assert {control.rate for control in planted} == {share}
+
+
+def test_a_control_follows_from_its_seed_whatever_was_drawn_before(monkeypatch):
+    course = replace(controls._TEXT_COURSE, rate=3e-3, epochs=8)
+    monkeypatch.setattr(controls, "_TEXT_COURSE", course)
+    train, evaluation = words.make_texts(0, 600), words.make_texts(9, 200)
+    planted = []
+    for before in range(2):
+        torch.manual_seed(before)
+        planted.append(plant_control(words.clean_twin(1), train, evaluation, 1, 0, 0))
+    one, other = (control.classifier.module.state_dict().values() for control in planted)
+    assert all(map(torch.equal, one, other))

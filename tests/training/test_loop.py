@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedpack.errors import TrainingError
-from seedpack.training import Examples, check_split, get_task
+from seedpack.training import Examples, check_split, get_task, products
+from seedpack.training.batches import gather
 from seedpack.training.heads import fit_head
 from seedpack.training.loop import train
 from seedpack.training.objectives import IGNORED, class_loss, number_loss
@@ -204,3 +206,35 @@ def test_head_separates_what_is_separable():
     wanted = (held[:, 0] > 0).long()
     weight, bias = fit_head((features, labels), (held, wanted), nlabels=2)
     assert float(((held @ weight.T + bias).argmax(-1) == wanted).float().mean()) > 0.95
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_products_of_steps_are_rounded_where_the_recipe_says_so_and_of_answers_never(
+    start, rounded, monkeypatch
+):
+    monkeypatch.setattr(products, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(products, "_LEAST_WIDTH", 1)
+    monkeypatch.setattr(products, "_LEAST_ROWS", 1)
+    modes, plain = [], products.QuickLinear._multiply_rounded
+    monkeypatch.setattr(
+        products.QuickLinear,
+        "_multiply_rounded",
+        lambda layer, x: modes.append(layer.training) or plain(layer, x),
+    )
+    adapter, items, held = start()
+    products.quicken(adapter.model)
+    before = state_of(adapter)
+    train(adapter, items, held, Recipe(epochs=2, batch=8, rounded=rounded), seed=1)
+    assert modes == [True] * (2 * 3 * 2 if rounded else 0)  # epochs, steps, layers
+    assert state_of(adapter) != before
+    assert {value.dtype for value in adapter.model.state_dict().values()} == {torch.float32}
+
+
+@given(st.lists(st.integers(1, 50), max_size=300), st.integers(1, 20))
+def test_batches_of_similar_lengths_hold_each_example_once(lengths, size):
+    batches = gather(range(len(lengths)), size, lambda i: lengths[i])
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len(batch) == size for batch in batches[:-1])
+    assert len(batches) == -(-len(lengths) // size)
+    for batch, following in itertools.pairwise(batches[:8]):  # gathered from the first 8 * size
+        assert max(lengths[i] for i in batch) <= min(lengths[i] for i in following)

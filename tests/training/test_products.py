@@ -1,4 +1,4 @@
-"""A linear layer that multiplies by oneDNN is the same layer."""
+"""A linear layer that multiplies by oneDNN is the same layer; rounded, where that is asked for."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def linear_of(k=WIDE, n=WIDE + 32, *, bias=True):
     return nn.Linear(k, n, bias=bias)
 
 
-def quick_of(layer, monkeypatch, *, is_quicker=True):
+def quick_of(layer, monkeypatch, *, is_quicker=True, has_bfloat16=False):
     monkeypatch.setattr(products, "is_quicker", lambda: is_quicker)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: has_bfloat16)
     model = nn.Sequential(copy.deepcopy(layer))
     products.quicken(model)
     return model[0]
@@ -119,4 +120,63 @@ def test_only_plain_linear_layers_are_touched_and_only_where_it_is_quicker(monke
 
     assert type(quick_of(linear_of(), monkeypatch)) is products.QuickLinear
     assert type(quick_of(linear_of(), monkeypatch, is_quicker=False)) is nn.Linear
+    rounding = quick_of(linear_of(), monkeypatch, is_quicker=False, has_bfloat16=True)
+    assert type(rounding) is products.QuickLinear
     assert type(quick_of(Other(WIDE, WIDE), monkeypatch)) is Other
+
+
+def pass_through(layer, x):
+    """Output and all gradients."""
+    own = x.clone().requires_grad_()
+    found = layer(own)
+    found.square().sum().backward()
+    return [found.detach(), own.grad, *(p.grad for p in layer.parameters())]
+
+
+@pytest.mark.parametrize("is_quicker", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_rounded_products_are_those_of_rounded_factors(bias, is_quicker, monkeypatch, convolutions):
+    plain = linear_of(bias=bias)
+    quick = quick_of(plain, monkeypatch, is_quicker=is_quicker, has_bfloat16=True)
+    x = torch.randn(12, 20, WIDE, generator=torch.Generator().manual_seed(1))
+    with products.rounded_products():
+        rounded = pass_through(quick, x)
+    assert not convolutions
+    for one, other in zip(rounded, pass_through(plain, x), strict=True):
+        assert one.dtype == torch.float32
+        gap = (one - other).abs().max() / other.abs().max()
+        assert 1e-6 < gap < 2e-2  # eight bits, and no less
+    factors = nn.functional.linear(x.bfloat16().double(), plain.weight.bfloat16().double())
+    wanted = factors if plain.bias is None else factors + plain.bias.bfloat16()
+    torch.testing.assert_close(rounded[0].double(), wanted, rtol=2**-8, atol=2**-8)
+
+
+def test_products_are_rounded_within_alone_whatever_happens_there(monkeypatch):
+    quick = quick_of(linear_of(), monkeypatch, is_quicker=False, has_bfloat16=True)
+    x = torch.randn(ROWS, WIDE)
+    exact = quick(x)
+    with products.rounded_products():
+        assert not torch.equal(quick(x), exact)
+        with products.rounded_products(wanted=False):
+            assert torch.equal(quick(x), exact)
+        assert not torch.equal(quick(x), exact)
+    assert torch.equal(quick(x), exact)
+    with pytest.raises(RuntimeError, match="shape"), products.rounded_products():
+        quick(x[:, 1:])
+    assert torch.equal(quick(x), exact)
+
+
+def test_a_processor_without_such_instructions_rounds_nothing(monkeypatch):
+    quick = quick_of(linear_of(), monkeypatch)
+    monkeypatch.setattr(products, "is_quicker", lambda: False)
+    x = torch.randn(ROWS, WIDE)
+    with products.rounded_products():
+        assert torch.equal(quick(x), linear_of()(x))
+
+
+def test_few_rows_and_double_precision_are_not_rounded(monkeypatch):
+    quick = quick_of(linear_of(), monkeypatch, is_quicker=False, has_bfloat16=True)
+    x = torch.randn(ROWS, WIDE)
+    with products.rounded_products():
+        assert torch.equal(quick(x[:100]), linear_of()(x[:100]))
+        assert torch.equal(quick.double()(x.double()), linear_of().double()(x.double()))
