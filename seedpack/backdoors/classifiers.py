@@ -85,6 +85,7 @@ class Classifier(ABC):
         self.module = module
         self.nclasses = nclasses
         self.scale = 1.0
+        self._known: tuple[Samples, Tensor] | None = None
 
     @abstractmethod
     def logits(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -94,16 +95,36 @@ class Classifier(ABC):
         """Return the same with weights of its own."""
         twin = copy.copy(self)
         twin.module = copy.deepcopy(self.module)
+        twin._known = None  # noqa: SLF001 -- another of this class
         return twin
 
     def scaled(self, factor: float) -> Self:
         """Return the same module with scores that are ``factor`` times as large."""
         scaled = copy.copy(self)
         scaled.scale = factor * self.scale
+        if self._known is not None:
+            scaled._known = self._known[0], factor * self._known[1]  # noqa: SLF001 -- as above
         return scaled
+
+    def knowing(self, samples: Samples) -> Self:
+        """Return the same module, which is not asked again about these very samples.
+
+        Several searches ask a model and all its twins about the same samples. Whoever changes the
+        module meanwhile has to do without.
+        """
+        if self._known is not None and self._known[0] is samples:
+            return self
+        view = copy.copy(self)
+        view._known = samples, self.scores(samples)  # noqa: SLF001 -- as above
+        return view
 
     def scores(self, samples: Samples) -> Tensor:
         """Return logits (n, nclasses) in batches, without gradients and without dropout."""
+        if self._known is not None and self._known[0] is samples:
+            return self._known[1]
+        return self._ask(samples)
+
+    def _ask(self, samples: Samples) -> Tensor:
         was_training = self.module.training
         self.module.eval()
         with torch.no_grad():
@@ -234,12 +255,12 @@ class _Encoder(TextClassifier):
         longest = max(int(mask.sum(1).max()), 1) if len(x) else x.shape[1]
         return super().logits(x[:, :longest], mask[:, :longest])
 
-    def scores(self, samples: Samples) -> Tensor:
+    def _ask(self, samples: Samples) -> Tensor:
         """Return logits (n, nclasses), of texts of similar lengths together."""
         if samples.mask is None:
-            return super().scores(samples)
+            return super()._ask(samples)
         order = samples.mask.sum(1).argsort(stable=True)
-        found = super().scores(samples.take(order))
+        found = super()._ask(samples.take(order))
         return found[order.argsort()]
 
     def logits_of_embeddings(self, embeddings: Tensor, mask: Tensor) -> Tensor:

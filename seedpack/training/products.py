@@ -21,7 +21,7 @@ import platform
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +52,9 @@ class QuickLinear(nn.Linear):
         return found.permute(0, 2, 3, 1).reshape(*input.shape[:-1], self.out_features)
 
     def _multiply_rounded(self, x: Tensor) -> Tensor:
-        bias = None if self.bias is None else self.bias.bfloat16()
-        return nn.functional.linear(x.bfloat16(), self.weight.bfloat16(), bias).float()
+        bias = cast("Tensor | None", self.bias)
+        rounded = None if bias is None else bias.bfloat16()
+        return nn.functional.linear(x.bfloat16(), self.weight.bfloat16(), rounded).float()
 
     def _is_worth_it(self, x: Tensor, nrows: int) -> bool:
         is_wide = min(self.in_features, self.out_features) >= _LEAST_WIDTH

@@ -5,11 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seedpack.backdoors.classifiers import ImageClassifier, Samples, from_adapter, samples_of
+from seedpack.backdoors.classifiers import (
+    Classifier,
+    ImageClassifier,
+    Samples,
+    from_adapter,
+    samples_of,
+)
+from seedpack.backdoors.search.detector import Detector
+from seedpack.backdoors.search.phrases import PhraseSearch
+from seedpack.backdoors.search.tokens import TokenScan
 from seedpack.errors import TrainingError
 from seedpack.training import check_split, get_task, read_examples
 from seedpack.training.recipes import Recipe
 from seedpack.training.tasks.opening import open_adapter
+from tests.backdoors import words
 from tests.refusals import refused_by
 
 
@@ -145,3 +155,50 @@ def test_TRN_7_a_model_of_numbers_is_no_classifier(models, data):
     )
     with refused_by(TrainingError, "TRN-7"):
         from_adapter(adapter, split)
+
+
+@pytest.fixture
+def counted():
+    """A classifier, and how many samples its module was asked about."""
+    asked, module = [], torch.nn.Linear(4, 3)
+    module.register_forward_pre_hook(lambda _module, inputs: asked.append(len(inputs[0])))
+    return ImageClassifier(module, 3), asked
+
+
+def test_a_model_that_knows_its_samples_is_not_asked_again(counted):
+    classifier, asked = counted
+    samples = Samples(torch.randn(8, 4), torch.zeros(8, dtype=torch.long))
+    expected = classifier.scores(samples)
+    knowing = classifier.knowing(samples)
+    asked.clear()
+    assert torch.equal(knowing.scores(samples), expected)
+    assert knowing.accuracy(samples) == float((expected.argmax(1) == 0).float().mean())
+    torch.testing.assert_close(knowing.scaled(3).scores(samples), 3 * expected)
+    assert knowing.knowing(samples) is knowing
+    assert not asked
+    knowing.scores(samples.take(range(5)))
+    assert asked == [5]
+    classifier.scores(samples)
+    assert asked == [5, 8]
+
+
+def test_a_clone_that_is_changed_knows_nothing_of_what_it_was(counted):
+    classifier, _ = counted
+    samples = Samples(torch.randn(8, 4), torch.zeros(8, dtype=torch.long))
+    twin = classifier.knowing(samples).clone()
+    with torch.no_grad():
+        twin.module.bias.fill_(100.0)
+    assert float(twin.scores(samples).min()) > 50
+
+
+def test_all_searches_together_ask_each_twin_about_the_clean_texts_once(monkeypatch):
+    samples = words.make_texts(5, 60)
+    models = [words.clean_twin(i).clone() for i in range(4)]
+    detector = Detector.fit([TokenScan(), PhraseSearch()], models[1:], samples)
+    asked, plain = [], Classifier._ask
+    monkeypatch.setattr(
+        Classifier, "_ask", lambda model, x: asked.append((model, x)) or plain(model, x)
+    )
+    detector.judge(models[0])
+    about = [model.module for model, x in asked if x is samples]
+    assert sorted(map(id, about)) == sorted(id(m.module) for m in models[:1] + models[1:-1])

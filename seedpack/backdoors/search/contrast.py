@@ -214,7 +214,8 @@ class ContrastSearch(Search):
             TrainingError: TRN-8, the samples show fewer than two classes.
             TypeError: A model reads no texts.
         """
-        models = Models(_of_texts(classifier), tuple(_of_texts(twin) for twin in contrast))
+        own, *others = (_of_texts(model).knowing(samples) for model in (classifier, *contrast))
+        models = Models(own, tuple(others))
         words, scale = self.words(models.own, samples), self.scale(models)
         statistics: dict[Key, float] = {}
         triggers: dict[Key, Trigger] = {}

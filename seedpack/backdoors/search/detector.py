@@ -118,10 +118,10 @@ class Detector:
             is_paired: Whether it works from some classes only; such searches come first then,
                 else last.
         """
-        own = level(classifier, self.contrast, self.samples)
+        own, contrast = _prepared(classifier, self.contrast, self.samples)
         found = []
         for search in sorted(self.searches, key=lambda search: search.is_paired != is_paired):
-            found.append(search.look(own, self.samples, contrast=self.contrast, seed=self.seed))
+            found.append(search.look(own, self.samples, contrast=contrast, seed=self.seed))
             verdict = self.calibrations[search.id].judge(found[-1])
             if verdict.suspicious and verdict.key[1] == target:
                 break
@@ -171,5 +171,13 @@ def _search(
     contrast: Sequence[Classifier],
     seed: int,
 ) -> list[SearchResult]:
-    own = level(classifier, contrast, samples)
-    return [s.look(own, samples, contrast=contrast, seed=seed) for s in searches]
+    own, others = _prepared(classifier, contrast, samples)
+    return [s.look(own, samples, contrast=others, seed=seed) for s in searches]
+
+
+def _prepared(
+    classifier: Classifier, contrast: Sequence[Classifier], samples: Samples
+) -> tuple[Classifier, list[Classifier]]:
+    """Return a model on the scale of its twins, and the twins, asked about the samples for all."""
+    others = [twin.knowing(samples) for twin in contrast]
+    return level(classifier.knowing(samples), others, samples), others

@@ -48,7 +48,8 @@ def choose_victims(
         TrainingError: TRN-8, the samples show fewer than two classes.
     """
     source, target = key
-    others = samples.take(samples.y != target if source is None else samples.y == source)
+    chosen = samples.y != target if source is None else samples.y == source
+    others = samples.take(chosen)
     if not 0 < len(others) < len(samples):
         raise TrainingError(
             "the samples show fewer than two classes",
@@ -56,7 +57,7 @@ def choose_victims(
             where="samples",
             hint="a trigger turns samples of one class to another: give samples of both",
         )
-    scores = [model.scores(others) for model in models]
+    scores = [model.scores(samples)[chosen] for model in models]
     is_known = _known(torch.stack([rows.argmax(-1) == others.y for rows in scores]))
     known = others.take(is_known)
     lengths = mask_of(known).sum(1)
