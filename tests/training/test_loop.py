@@ -208,6 +208,7 @@ def test_head_separates_what_is_separable():
     assert float(((held @ weight.T + bias).argmax(-1) == wanted).float().mean()) > 0.95
 
 
+@pytest.mark.spec("AUD-10")
 @pytest.mark.parametrize("rounded", [True, False])
 def test_products_of_steps_are_rounded_where_the_recipe_says_so_and_of_answers_never(
     start, rounded, monkeypatch
