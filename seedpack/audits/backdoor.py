@@ -161,7 +161,8 @@ def _look(context: Context) -> Seen:
     subjects, ntwins = _subjects(context), context.profile.ntwins
     cast = _cast(context, subjects, ntwins + 1)
     ground = _ground(context, subjects, cast)
-    own, twins, evaluation = cast.own, ground.twins, ground.evaluation
+    own, *twins = (model.knowing(ground.evaluation) for model in (cast.own, *ground.twins))
+    evaluation = ground.evaluation
     context.progress(ntwins + 1, ntwins + 3, "searches")
     plan = _plan(context, subjects, cast.adapter)
     detector, found, score_range, before = search_beside(own, twins, plan)
@@ -180,7 +181,7 @@ def _look(context: Context) -> Seen:
         start=subjects.start,
         shape=tuple(detector.samples.x.shape[1:]),
         named_by_seed=bool(subjects.start) and not context.spec.reference,
-        scale=scale_beside(own, twins, detector.samples),
+        scale=scale_beside(own, detector.contrast, detector.samples),
         tried=ground.ncontrols,
     )
 

@@ -60,21 +60,18 @@ def _over_batches(
     before = [p.requires_grad for p in classifier.module.parameters()]
     classifier.module.eval()
     classifier.module.requires_grad_(requires_grad=False)  # only inputs are followed
+    order = torch.arange(len(samples))
+    if samples.mask is not None:  # texts of similar lengths together
+        order = samples.mask.sum(1).argsort(stable=True)
     try:
         parts = [
-            _ascend(
-                classifier,
-                samples.take(range(at, min(at + _BATCH, len(samples)))),
-                eps,
-                steps,
-                generator,
-            )
-            for at in range(0, len(samples), _BATCH)
+            _ascend(classifier, samples.take(chosen), eps, steps, generator)
+            for chosen in order.split(_BATCH)
         ]
     finally:
         for parameter, wanted in zip(classifier.module.parameters(), before, strict=True):
             parameter.requires_grad_(wanted)
-    return torch.cat(parts)
+    return torch.cat(parts)[order.argsort()]
 
 
 def _ascend(
@@ -148,7 +145,8 @@ class _EmbeddingBall:
 
     def logits(self, x: Tensor, samples: Samples) -> Tensor:
         mask = torch.ones_like(samples.x) if samples.mask is None else samples.mask
-        return self._classifier.logits_of_embeddings(x, mask)
+        longest = int(mask.sum(1).max())  # columns of padding alone cost nothing
+        return self._classifier.logits_of_embeddings(x[:, :longest], mask[:, :longest])
 
     def start(self, generator: torch.Generator) -> Tensor:
         noise = torch.randn(self.x.shape, generator=generator).to(self.x)

@@ -21,6 +21,7 @@ from seedpack.training.statistics import compare, compare_changes
 from tests.audits import small_network
 from tests.audits.test_kept import scores
 from tests.audits.worlds import beside, build_world, run
+from tests.backdoors import words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,10 +78,10 @@ def test_texts_follow_from_the_seed_and_are_never_empty(name: str) -> None:
 @pytest.mark.spec("AUD-SHI-1")
 @pytest.mark.parametrize("name", texts.NAMES_IN_PLACE)
 def test_words_with_tags_keep_their_places(name: str) -> None:
-    words = [sentence.split() for sentence in SENTENCES * 9]
-    changed = texts.corrupt_words(name, words, seed=1)
-    assert [len(w) for w in changed] == [len(w) for w in words]
-    assert changed != words
+    sentences = [sentence.split() for sentence in SENTENCES * 9]
+    changed = texts.corrupt_words(name, sentences, seed=1)
+    assert [len(w) for w in changed] == [len(w) for w in sentences]
+    assert changed != sentences
 
 
 def test_a_typo_changes_one_place_of_a_long_word() -> None:
@@ -233,3 +234,28 @@ def test_equal_changes_cancel_and_unequal_ones_do_not() -> None:
     assert found.difference == pytest.approx(-0.2)
     assert found.interval.high < 0
     assert found.interval == compare(lower, low).interval
+
+
+def test_texts_of_any_length_are_told_apart_in_their_order_whatever_fills_them_up() -> None:
+    twin, told = words.clean_twin(1), words.make_texts(9, 150)
+    mislabelled = torch.arange(150) % 3 == 0
+    data = Samples(told.x, torch.where(mislabelled, 1 - told.y, told.y), told.mask)
+    padding = torch.zeros(150, 20, dtype=torch.long)
+    assert data.mask is not None
+    longer = Samples(torch.cat([data.x, padding], 1), data.y, torch.cat([data.mask, padding], 1))
+    asked: list[int] = []
+    plain = twin.logits_of_embeddings
+
+    def logits_of_embeddings(embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        asked.append(embeddings.shape[1])
+        return plain(embeddings, mask)
+
+    view = twin.clone()
+    view.logits_of_embeddings = logits_of_embeddings  # type: ignore[method-assign]
+    right = twin.predict(data) == data.y
+    assert torch.equal(right, ~mislabelled)
+    for samples in (data, longer):
+        assert torch.equal(attack(view, samples, 1e-9, steps=2, seed=0), right)
+        assert torch.equal(perturb(view, samples, 1e-9, seed=0), right)
+    assert max(asked) == int(data.mask.sum(1).max())
+    assert min(asked) < max(asked)  # short texts are not filled up to the longest

@@ -82,7 +82,7 @@ class Detector:
             ValueError: Too few twins.
             TrainingError: TRN-8, samples that do not show two classes.
         """
-        found = []
+        twins, found = [twin.knowing(samples) for twin in twins], []
         for i in range(len(twins)):
             found.append(search_twin(searches, twins, i, samples, seed, keep))
             if progress is not None:
