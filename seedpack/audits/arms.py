@@ -137,7 +137,7 @@ class Arms:
     def recipe(self, arm: Arm) -> Recipe:
         """Return how ``arm`` is tuned."""
         recipe = default_recipe(arm.samples or len(self.split.train), robust=arm.robust)
-        recipe = replace(recipe, rounded=True)
+        recipe = replace(recipe, rounded=True)  # AUD-10: its steps, and no answer
         if not arm.thorough:
             return recipe
         return replace(
