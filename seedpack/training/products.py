@@ -10,8 +10,8 @@ half the speed that oneDNN has there; torch gives oneDNN convolutions, but no pr
 small encoder, forward and back, take 0.53 to 0.69 of the time so; values differ in the last bits,
 as they do from one processor to another. Factors rounded to bfloat16, where the processor has
 instructions for it, take about 0.6 of that again (``bench.products``): enough for steps of a
-training, whose weights stay float32, and for choosing what is then measured exactly; never for
-answers that are counted.
+training, whose weights stay float32; never for answers that are counted, nor for searches: a
+publisher could make a trigger that rounding undoes.
 """
 
 from __future__ import annotations

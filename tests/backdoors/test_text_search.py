@@ -28,7 +28,6 @@ from seedpack.backdoors.search.tokens import TokenScan
 from seedpack.backdoors.texts import NO_TAIL
 from seedpack.errors import TrainingError
 from seedpack.training import products
-from seedpack.training.products import QuickLinear
 from tests.backdoors.words import (
     USABLE,
     alone_and_beside_itself,
@@ -283,8 +282,8 @@ def test_the_planted_models_of_these_tests_are_planted():
 
 
 @pytest.mark.spec("AUD-10")
-@pytest.mark.parametrize("search", [TokenScan(), PhraseSearch()], ids=lambda search: search.id)
-def test_what_is_tried_is_chosen_by_rounded_products_and_judged_by_exact_ones(search, monkeypatch):
+@pytest.mark.parametrize("search", searches_of("texts", thorough=True), ids=lambda one: one.id)
+def test_no_search_rounds_what_it_multiplies(search, monkeypatch):
     monkeypatch.setattr(tokens, "_EXHAUSTIVE", 10)
     for name, value in (("has_bfloat16", lambda: True), ("_LEAST_ROWS", 1), ("_LEAST_WIDTH", 1)):
         monkeypatch.setattr(products, name, value)
@@ -294,23 +293,13 @@ def test_what_is_tried_is_chosen_by_rounded_products_and_judged_by_exact_ones(se
         "_multiply_rounded",
         lambda layer, x: rounded.append(layer) or plain(layer, x),
     )
-    judged = []
-
-    def exactly(method):
-        def run(*args):
-            before = len(rounded)
-            found = method(*args)
-            assert len(rounded) == before
-            judged.append(found)
-            return found
-
-        return run
-
-    monkeypatch.setattr(Contrast, "__init__", exactly(Contrast.__init__))
-    monkeypatch.setattr(Contrast, "best", exactly(Contrast.best))
     models = [planted("word")[0].clone(), *(twin.clone() for twin in twins())]
     for model in models:
         products.quicken(model.module)
-    result = search.run(models[0], make_texts(5, 80), contrast=models[1:])
-    assert set(rounded) >= {m for m in models[0].module.modules() if type(m) is QuickLinear}
-    assert set(result.statistics.values()) == {found[0] for found in judged if found}
+    samples = make_texts(5, 40)
+    with products.rounded_products():
+        models[0].scores(samples)
+    assert rounded  # it would be noticed
+    rounded.clear()
+    search.run(models[0], samples, contrast=models[1:])
+    assert not rounded

@@ -12,7 +12,6 @@ A word by itself is all that its text says: nothing contradicts it, and a text o
 a fifth of the time of a sentence. Models that never read so short a text may answer anything;
 hence the words that sentences point to as well. This model's leads are compared by how many words
 have larger ones: it may have been made sure of whatever speaks for the target by itself.
-Here words are only chosen: products may be rounded. What is said of a word is computed exactly.
 
 Source:
     First order: Ebrahimi et al., HotFlip, ACL 2018; Wallace et al., Universal Adversarial
@@ -35,7 +34,6 @@ from seedpack.backdoors.search.probes import (
     slopes,
     told,
 )
-from seedpack.training.products import rounded_products
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,16 +73,14 @@ class LikelyWords:
         """
         self._models, self._words, self._seed = models, words, seed
         self._empty = make_empty_probe(samples, models.own.usable, 1, target=0)
-        with rounded_products():
-            self._own = models.own.scores(self._empty.filled(words[:, None]))
+        self._own = models.own.scores(self._empty.filled(words[:, None]))
         self._found: dict[int, tuple[Tensor, Tensor]] = {}  # victims may be of several classes
 
     def __call__(self, probe: Probe) -> Tensor:
         """Return words for a target in its victims (b,), each once."""
-        with rounded_products():
-            striking, different = self.by_themselves(probe.target)
-            sloping = shortlist(self._models.own, probe, self._words, _SLOPING, self._seed)
-            tried = best_in_few(self._models.own, probe, torch.cat([sloping, different]).unique())
+        striking, different = self.by_themselves(probe.target)
+        sloping = shortlist(self._models.own, probe, self._words, _SLOPING, self._seed)
+        tried = best_in_few(self._models.own, probe, torch.cat([sloping, different]).unique())
         likely: Tensor = torch.cat([striking, tried]).unique()
         return likely
 

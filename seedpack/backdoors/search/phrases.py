@@ -22,7 +22,6 @@ from seedpack.backdoors.classifiers import is_large
 from seedpack.backdoors.search.contrast import WEIGHTED, ContrastSearch
 from seedpack.backdoors.search.probes import slopes
 from seedpack.backdoors.texts import mask_of
-from seedpack.training.products import rounded_products
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,8 +74,7 @@ class PhraseSearch(ContrastSearch):
         beam = words[torch.randint(len(words), shape, generator=generator)]
         reached = -math.inf
         for turn in range(_ROUNDS):
-            with rounded_products():  # of what is chosen here the last line measures the best
-                beam, best = _improved(few, first, beam, words)
+            beam, best = _improved(few, first, beam, words)
             if not best > reached * _GAIN and turn >= _MIN_ROUNDS:
                 break
             reached = best
