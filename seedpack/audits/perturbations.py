@@ -145,8 +145,7 @@ class _EmbeddingBall:
 
     def logits(self, x: Tensor, samples: Samples) -> Tensor:
         mask = torch.ones_like(samples.x) if samples.mask is None else samples.mask
-        longest = int(mask.sum(1).max())  # columns of padding alone cost nothing
-        return self._classifier.logits_of_embeddings(x[:, :longest], mask[:, :longest])
+        return self._classifier.logits_of_embeddings(x, mask)
 
     def start(self, generator: torch.Generator) -> Tensor:
         noise = torch.randn(self.x.shape, generator=generator).to(self.x)

@@ -249,12 +249,6 @@ class _Encoder(TextClassifier):
         embeddings: Tensor = self._lookup(ids)
         return embeddings
 
-    def logits(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return (n, nclasses); columns of padding alone cost nothing."""
-        mask = torch.ones_like(x) if mask is None else mask
-        longest = max(int(mask.sum(1).max()), 1) if len(x) else x.shape[1]
-        return super().logits(x[:, :longest], mask[:, :longest])
-
     def _ask(self, samples: Samples) -> Tensor:
         """Return logits (n, nclasses), of texts of similar lengths together."""
         if samples.mask is None:
@@ -264,7 +258,11 @@ class _Encoder(TextClassifier):
         return found[order.argsort()]
 
     def logits_of_embeddings(self, embeddings: Tensor, mask: Tensor) -> Tensor:
-        output = self.module(inputs_embeds=embeddings, attention_mask=mask)
+        # Columns of padding alone cost nothing.
+        longest = max(int(mask.sum(1).max()), 1) if len(mask) else mask.shape[1]
+        output = self.module(
+            inputs_embeds=embeddings[:, :longest], attention_mask=mask[:, :longest]
+        )
         logits: Tensor = output if isinstance(output, Tensor) else output.logits
         return self.scale * logits
 

@@ -93,8 +93,17 @@ def test_padding_and_company_change_no_answer_of_a_text(opened):
             for one in (samples.take([i]) for i in range(len(samples)))
         ]
     )
+    widths = []
+    classifier.module.register_forward_pre_hook(
+        lambda _module, _args, given: widths.append(given["inputs_embeds"].shape[1]),
+        with_kwargs=True,
+    )
+    embeddings = classifier.embed(wide.x)
     assert torch.allclose(classifier.scores(wide), alone, atol=1e-5)
     assert torch.allclose(classifier.logits(wide.x, wide.mask), alone, atol=1e-5)
+    found = classifier.logits_of_embeddings(embeddings, wide.mask)
+    assert torch.allclose(found, alone, atol=1e-5)
+    assert widths == [int(samples.mask.sum(1).max())] * 3  # no column of padding alone
 
 
 def test_only_words_that_can_be_written_are_usable(opened):
