@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from seedpack.training.batches import gather
+from seedpack.backdoors.texts import gather_texts
 
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
@@ -58,6 +58,4 @@ def _batches(samples: Samples, course: Course, order: torch.Generator) -> list[t
     shuffled = torch.randperm(len(samples), generator=order)
     if samples.mask is None or not course.gathered:
         return list(shuffled.split(course.batch))
-    lengths = samples.mask.sum(1).tolist()
-    batches = gather(shuffled.tolist(), course.batch, lambda i: int(lengths[i]))
-    return [torch.tensor(batches[i]) for i in torch.randperm(len(batches), generator=order)]
+    return [torch.tensor(b) for b in gather_texts(samples, shuffled, course.batch, order)]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seedpack.backdoors.classifiers import Samples
+from seedpack.training.batches import gather
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +94,22 @@ def draw_places(samples: Samples, place: Place, frame: Frame, seed: int) -> Tens
     generator = torch.Generator().manual_seed(seed)
     shares = torch.rand(len(last), generator=generator)
     return frame.head + (shares * (last - frame.head + 1)).long()
+
+
+def gather_texts(
+    samples: Samples, order: Tensor, size: int, generator: torch.Generator
+) -> list[list[int]]:
+    """Return batches of places in ``samples``, similar lengths together, the batches shuffled.
+
+    Args:
+        samples: Texts.
+        order: Places to take (n,), shuffled; any may come twice.
+        size: Of a batch.
+        generator: Of the order of batches.
+    """
+    lengths = mask_of(samples).sum(1).tolist()
+    batches = gather(order.tolist(), size, lambda i: int(lengths[i]))
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def words_of(vocabulary: Sequence[str], tokens: Sequence[int]) -> tuple[str, ...]:

@@ -11,7 +11,14 @@ from seedpack.backdoors.classifiers import Samples
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.text_edits import TEXT_EDITS, edit_embedding
 from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
-from seedpack.backdoors.texts import NO_TAIL, PLACES, draw_places, frame_of, insert
+from seedpack.backdoors.texts import (
+    NO_TAIL,
+    PLACES,
+    draw_places,
+    frame_of,
+    gather_texts,
+    insert,
+)
 from tests.backdoors.words import NWORDS, USABLE, clean_twin, make_texts, trained
 
 texts = st.builds(make_texts, st.integers(0, 1000), st.integers(1, 6), st.sampled_from([0, 1]))
@@ -88,3 +95,12 @@ def test_changes_within_a_compressed_form_plant_a_word(kind):
     assert asr(edited, attack, test).rate >= asr(clean, attack, test).rate + 0.5
     assert edited.accuracy(test) >= 0.8
     assert torch.equal(clean.scores(test), before)
+
+
+@given(texts, st.integers(1, 40), st.integers(1, 6), st.integers(0, 9))
+def test_gathered_batches_hold_every_place_as_often_as_it_was_drawn(samples, count, size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(len(samples), (count,), generator=generator)
+    batches = gather_texts(samples, drawn, size, generator)
+    assert sorted(i for batch in batches for i in batch) == sorted(drawn.tolist())
+    assert sorted(map(len, batches)) == sorted(map(len, drawn.split(size)))
