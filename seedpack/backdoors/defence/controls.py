@@ -21,7 +21,7 @@ import torch
 from seedpack.backdoors.classifiers import ImageClassifier, Samples, TextClassifier
 from seedpack.backdoors.defence.base import IMAGES, form_of
 from seedpack.backdoors.defence.renewal import renewed
-from seedpack.backdoors.defence.teaching import Plan, teach
+from seedpack.backdoors.defence.teaching import Plan, plan_for, teach
 from seedpack.backdoors.defence.views import gently
 from seedpack.backdoors.planting.base import Attack, Hits, asr, replace
 from seedpack.backdoors.planting.images import make_attack
@@ -40,6 +40,7 @@ REMOVED: Final = 0.10  # share up to which a backdoor is gone
 ABOVE_CONTROL: Final = 0.05  # or so much above what the trigger does to a clean model
 _AFRESH: Final = Plan(steps=600, rate=4e-3)
 _ONWARDS: Final = Plan(steps=300, rate=1e-3)
+_PRETRAINED: Final = Plan(steps=150, rate=1e-4, batch=32, pretrained=True)
 _POISONED: Final = 0.15  # share of the victims in a batch that are triggered
 _NIMAGE: Final = 3  # dimensions of one image
 _IMAGE_KINDS: Final = "patch", "blended", "sinusoidal"
@@ -191,7 +192,7 @@ def make_twin(
     """
     afresh = form_of(base) == IMAGES or reference is not None
     twin = renewed(base, 0.0, seed=seed, reference=reference) if afresh else base.clone()
-    plan = _AFRESH if afresh else _ONWARDS
+    plan = plan_for(twin, _AFRESH if afresh else _ONWARDS, _PRETRAINED)
     generator = torch.Generator().manual_seed(seed)
     # Where a label was changed the base contradicts it, and the label alone is learnt.
     teach(twin, samples, plan, generator, teacher=base, views=(view or partial(gently, base),))

@@ -21,7 +21,7 @@ import torch
 from seedpack.backdoors.defence.base import IMAGES, TEXTS, Defence
 from seedpack.backdoors.defence.hardening import Hardening
 from seedpack.backdoors.defence.renewal import renewed
-from seedpack.backdoors.defence.teaching import Plan, teach
+from seedpack.backdoors.defence.teaching import Plan, plan_for, teach
 from seedpack.backdoors.defence.views import gently, stamped
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 # On development models half the steps leave more patches in, and fewer random triggers let a
 # backdoor come back sooner.
 _PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.5)
-_LARGE: Final = 1_000_000  # weights, from which on a network is pretrained
 _SMALL: Final = Plan(steps=150, rate=5e-4)
-_PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32)
+_PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32, pretrained=True)
 _NSTAMPED: Final = 2  # views with random triggers per plain one
 
 
@@ -91,8 +90,7 @@ class ReferenceRelearning(Relearning):
         known = classifier if reference is None else reference
         student = renewed(classifier, 0.0, reference=known)
         views = partial(gently, classifier), partial(stamped, classifier)
-        nweights = sum(p.numel() for p in student.module.parameters())
-        plan = _SMALL if nweights < _LARGE else _PRETRAINED
+        plan = plan_for(student, _SMALL, _PRETRAINED)
         generator = torch.Generator().manual_seed(seed)
         teach(student, samples, plan, generator, teacher=classifier, views=views)
         return student

@@ -1,23 +1,27 @@
 """The training loop that all defences share: views of clean samples, and what to answer.
 
+    clean samples ──drawn; of large models' texts similar lengths together──> clean batch
     clean batch ──views──> view 0, view 1, ...          the first is the plain one
     teacher's answer to view 0, mixed with the label ──> what every view is to be answered with
     sum over views of the cross-entropy (+ penalty) ──AdamW or SAM──> student
     view 0 and its answers ──harden──> more gradients, added to those
 
-The teacher is asked about gently changed clean inputs only, never about triggered ones.
+The teacher is asked about gently changed clean inputs only, never about triggered ones. Steps of a
+pretrained model round what they multiply, where the processor can (AUD-10); answers do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
 
-from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.classifiers import Samples, TextClassifier, is_large
+from seedpack.backdoors.texts import gather_texts
+from seedpack.training.products import rounded_products
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -39,6 +43,8 @@ class Plan:
         batch: Clean samples per step.
         trust: Weight of the label in the answer to give; the rest is the teacher's.
         sharpness: Radius in which weights have to be good, too (SAM); 0: only where they are.
+        pretrained: Made for a large model of texts: similar lengths go together, and products are
+            rounded where the processor can.
     """
 
     steps: int = 600
@@ -46,6 +52,17 @@ class Plan:
     batch: int = 64
     trust: float = 0.5
     sharpness: float = 0.0
+    pretrained: bool = False
+
+
+def plan_for(student: Classifier, small: Plan, pretrained: Plan) -> Plan:
+    """Return the plan that suits a model: ``pretrained`` for a large one of texts.
+
+    Such a one knows a language, which few samples teach nobody, and would lose it in steps that a
+    small one learns from. A large one of images may have learnt its task from nothing.
+    """
+    is_pretrained = isinstance(student, TextClassifier) and is_large(student)
+    return pretrained if is_pretrained else small
 
 
 def plain(samples: Samples, generator: Generator) -> Samples:
@@ -89,9 +106,8 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
     student.module.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # dropout
-        for _ in range(plan.steps):
-            drawn = torch.randint(len(samples), (plan.batch,), generator=generator)
-            first = views[0](samples.take(drawn), generator)
+        for batch in _batches(samples, plan, generator):
+            first = views[0](batch, generator)
             answers = _answers(first, student.nclasses, plan, teacher)
             batches = [first, *(view(first, generator) for view in views[1:])]
 
@@ -101,9 +117,20 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
                 if harden is not None:
                     harden(batches[0], answers)
 
-            _step(optimizer, weights, descend, plan.sharpness)
+            with rounded_products(wanted=plan.pretrained):
+                _step(optimizer, weights, descend, plan.sharpness)
             schedule.step()
     student.module.eval()
+
+
+def _batches(samples: Samples, plan: Plan, generator: Generator) -> Iterator[Samples]:
+    """Yield one batch per step, drawn with replacement."""
+    if not plan.pretrained or samples.mask is None:
+        for _ in range(plan.steps):
+            yield samples.take(torch.randint(len(samples), (plan.batch,), generator=generator))
+        return
+    drawn = torch.randint(len(samples), (plan.steps * plan.batch,), generator=generator)
+    yield from map(samples.take, gather_texts(samples, drawn, plan.batch, generator))
 
 
 def sum_losses(student: Classifier, batches: Sequence[Samples], answers: Tensor) -> Tensor:

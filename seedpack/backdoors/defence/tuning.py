@@ -12,6 +12,7 @@ Source:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
@@ -19,14 +20,15 @@ from torch import Tensor
 
 from seedpack.backdoors.defence.base import Defence
 from seedpack.backdoors.defence.renewal import find_head, renew_head
-from seedpack.backdoors.defence.teaching import Plan, teach
+from seedpack.backdoors.defence.teaching import Plan, plan_for, teach
 
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
 
 _PLAIN: Final = Plan(steps=300, rate=1e-3, trust=1.0)
-_SAM: Final = Plan(steps=300, rate=1e-3, trust=1.0, sharpness=0.3)
 _SHIFTED: Final = Plan(steps=300, rate=2e-3, trust=1.0)
+_PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=16, trust=1.0, pretrained=True)
+_RADIUS: Final = 0.3  # of FT-SAM
 _LEAN: Final = 0.1  # weight of the penalty
 
 
@@ -34,7 +36,7 @@ class FineTuning(Defence):
     """Plain tuning on clean samples, the control of all other methods."""
 
     id: ClassVar[str] = "fine-tuning"
-    plan: ClassVar[Plan] = _PLAIN
+    sharpness: ClassVar[float] = 0.0
 
     def run(
         self,
@@ -47,7 +49,8 @@ class FineTuning(Defence):
         """Return a tuned copy."""
         del reference
         copy = classifier.clone()
-        teach(copy, samples, self.plan, torch.Generator().manual_seed(seed))
+        plan = replace(plan_for(copy, _PLAIN, _PRETRAINED), sharpness=self.sharpness)
+        teach(copy, samples, plan, torch.Generator().manual_seed(seed))
         return copy
 
 
@@ -55,7 +58,7 @@ class FlatTuning(FineTuning):
     """FT-SAM: the same steps, each by the slope at the worst place nearby."""
 
     id: ClassVar[str] = "ft-sam"
-    plan: ClassVar[Plan] = _SAM
+    sharpness: ClassVar[float] = _RADIUS
 
 
 class FeatureShift(Defence):
@@ -84,5 +87,6 @@ class FeatureShift(Defence):
             leaning: Tensor = _LEAN * (turned * old).sum() / scale
             return leaning
 
-        teach(copy, samples, _SHIFTED, torch.Generator().manual_seed(seed), penalty=lean)
+        plan = plan_for(copy, _SHIFTED, _PRETRAINED)
+        teach(copy, samples, plan, torch.Generator().manual_seed(seed), penalty=lean)
         return copy

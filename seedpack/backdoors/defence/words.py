@@ -18,7 +18,7 @@ import torch
 
 from seedpack.backdoors.classifiers import Samples, TextClassifier
 from seedpack.backdoors.defence.base import TEXTS, Defence, require_enough
-from seedpack.backdoors.defence.teaching import Plan, plain, teach
+from seedpack.backdoors.defence.teaching import Plan, plain, plan_for, teach
 from seedpack.backdoors.defence.text_views import put_in
 from seedpack.backdoors.search.tokens import TokenScan
 from seedpack.backdoors.texts import mask_of
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 2
 _PLAN: Final = Plan(steps=60, rate=1e-3, batch=32, trust=0.5)
-_PRETRAINED: Final = Plan(steps=28, rate=5e-5, batch=12, trust=0.9)
-_LARGE: Final = 1_000_000  # parameters from which on a model is taken for a pretrained one
+_PRETRAINED: Final = Plan(steps=28, rate=5e-5, batch=12, trust=0.9, pretrained=True)
 _SHORTER: Final = 0.75  # share of the texts that is taught, the shorter ones: for speed alone
 
 
@@ -61,8 +60,7 @@ class WordUnlearning(Defence):
             raise TypeError("words are unlearned by classifiers of texts")
         generator = torch.Generator().manual_seed(seed)
         contrast = () if reference is None else (reference,)
-        nparameters = sum(p.numel() for p in student.module.parameters())
-        plan = _PRETRAINED if nparameters >= _LARGE else _PLAN
+        plan = plan_for(student, _PLAN, _PRETRAINED)
         taught = _shorter(samples)
         found: list[int] = []
         for turn in range(_ROUNDS):
