@@ -60,7 +60,7 @@ Defend = Annotated[
         "--defend",
         rich_help_panel=_PANEL,
         help="Take out what backdoors there may be, by the method that takes out those planted in "
-        "twins; of classifiers, needs --task.",
+        "twins; of classifiers, needs --task. For texts give --reference, too: without it few go.",
     ),
 ]
 Cache = Annotated[

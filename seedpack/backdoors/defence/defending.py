@@ -34,9 +34,12 @@ from seedpack.backdoors.defence.portfolio import try_methods
 from seedpack.backdoors.defence.reactivation import compare_comebacks
 from seedpack.backdoors.defence.registry import CONTROL, defences_for
 from seedpack.backdoors.defence.report import ComebackReport, DefenceReport
+from seedpack.training.sampling import draw_samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.defence.base import Defence
@@ -87,17 +90,15 @@ def defend(
         adapter: Of a classification task.
         split: Clean data: the training part is learnt from, the evaluation measures.
         options: How.
-        samples: Training examples to use; None: all.
+        samples: Training examples to use, drawn class by class; None: all.
 
     Raises:
-        TrainingError: TRN-7, no classifier; AUD-DEF-1, too few clean samples.
+        TrainingError: TRN-7, no classifier; TRN-8, there are fewer samples; AUD-DEF-1, too few.
     """
     options = options or Defending()
     classifier = from_adapter(adapter, split)
-    clean = samples_of(adapter, split.train)
-    if samples is not None and samples < len(clean):
-        order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(options.seed))
-        clean = clean.take(order[:samples])
+    # AUD-DEF-7, those that a tuning with this seed sees: who has two hundred has no others.
+    clean = samples_of(adapter, draw_samples(split, samples, seed=options.seed))
     defended, report = defend_classifier(
         classifier, clean, samples_of(adapter, split.evaluation), options
     )
@@ -121,12 +122,13 @@ def defend_classifier(
     """
     require_enough(samples)
     started = time.monotonic()
-    learnt, held_out = _split(samples, options.seed)
+    is_held = held_out(samples.y, options.seed)
+    learnt, judged = samples.take(~is_held), samples.take(is_held)
     bases = options.twins or (suspect,)
     planted = plant_controls(
-        bases, learnt, held_out, options.ncontrols, options.seed, options.reference
+        bases, learnt, judged, options.ncontrols, options.seed, options.reference
     )
-    stage = _Stage(learnt, held_out, [c for c in planted if c.took], len(planted), options)
+    stage = _Stage(learnt, judged, [c for c in planted if c.took], len(planted), options)
     trials = stage.race(options.methods or tuple(defences_for(form_of(suspect))))
     chosen, guard_kept = stage.choose(suspect, trials)
     defended = stage.run(chosen.defence, suspect, samples)
@@ -217,14 +219,18 @@ class _Stage:
         )
 
 
-def _split(samples: Samples, seed: int) -> tuple[Samples, Samples]:
-    """Return samples to learn from and held-out ones, the classes in about equal shares."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(samples), generator=generator)
-    order = order[samples.y[order].argsort(stable=True)]
-    is_held = torch.zeros(len(samples), dtype=torch.bool)
+def held_out(y: Tensor, seed: int) -> Tensor:
+    """Return which samples (n,) the choice is judged on: of all classes about equal shares.
+
+    Args:
+        y: Classes of the clean samples (n,).
+        seed: Of the draw.
+    """
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+    order = order[y[order].argsort(stable=True)]
+    is_held = torch.zeros(len(y), dtype=torch.bool)
     is_held[order[:: round(1 / _HELD_OUT)]] = True
-    return samples.take(~is_held), samples.take(is_held)
+    return is_held
 
 
 def _mean(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
