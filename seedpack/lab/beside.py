@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
+from seedpack.backdoors.classifiers import is_large
 from seedpack.backdoors.defence.reactivation import attempt, compare
 from seedpack.backdoors.planting.base import asr
 from seedpack.lab.methods import get_defence
@@ -29,43 +30,55 @@ if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.defence.reactivation import Attempts
     from seedpack.backdoors.planting.base import Attack
+    from seedpack.lab.zoo.families import Family
     from seedpack.lab.zoo.store import ZooModel
 
 _RIVALS: Final = 3  # clean twins beside which a backdoor comes back; one more is the control
 
 
-def beside(
-    method: str,
-    defended: Classifier,
-    twins: Sequence[Classifier],
-    model: ZooModel,
-    samples: Samples,
-    test: Samples,
-) -> dict[str, Any]:
-    """Return the fields of ``Removed`` that clean models have a part in.
+class Stand(NamedTuple):
+    """What a defended model is compared on.
 
-    Args:
+    Attributes:
         method: The defence.
-        defended: The model after it.
+        family: Of all models.
         twins: Clean ones; none, and there is nothing to compare with.
-        model: What was defended.
         samples: The consumer's.
         test: What measures.
     """
+
+    method: str
+    family: Family
+    twins: Sequence[Classifier]
+    samples: Samples
+    test: Samples
+
+
+def beside(stand: Stand, model: ZooModel, defended: Classifier) -> dict[str, Any]:
+    """Return the fields of ``Removed`` that clean models have a part in.
+
+    Of pretrained encoders comebacks are not measured: it takes an hour a model.
+
+    Args:
+        stand: What is compared on.
+        model: What was defended.
+        defended: The same after the defence.
+    """
+    twins, test = stand.twins, stand.test
     if model.attack is None or not twins:
         return {}
     models = _Models(
         defended,
         twins[:_RIVALS],
         twins[_RIVALS] if len(twins) > _RIVALS else None,
-        _defended_twin(method, twins, samples),
+        _defended_twin(stand),
     )
     hits: dict[str, Any] = {"alike_hits": asr(models.alike, model.attack, test).hits}
     if models.spare is not None:
         hits["clean_hits"] = asr(models.spare, model.attack, test).hits
-    if model.record.kind == FLIP:
+    if model.record.kind == FLIP or is_large(defended):
         return hits
-    return hits | _excesses(models, model.attack, samples, test)
+    return hits | _excesses(models, model.attack, stand.samples, test)
 
 
 class _Models(NamedTuple):
@@ -122,10 +135,13 @@ def _unseen(test: Samples, count: int) -> tuple[Samples, Samples]:
 _TWINS: Final[dict[tuple[str, bytes], Classifier]] = {}  # of this process, by method and inputs
 
 
-def _defended_twin(method: str, twins: Sequence[Classifier], samples: Samples) -> Classifier:
+def _defended_twin(stand: Stand) -> Classifier:
     """Return the first twin after the defence; the same for all suspects of a family."""
-    first = next(iter(twins[0].module.parameters())).detach().numpy().tobytes()
-    key = method, sha256(first + samples.x.numpy().tobytes()).digest()
+    first, *others = stand.twins
+    told = b"".join(p.detach().numpy().tobytes() for p in first.module.parameters())
+    key = stand.method, sha256(told + stand.samples.x.numpy().tobytes()).digest()
     if key not in _TWINS:
-        _TWINS[key] = get_defence(method)(twins[0], samples, twins[1:])
+        reference = stand.family.reference(stand.samples, others)
+        defend = get_defence(stand.method)
+        _TWINS[key] = defend(first, stand.samples, others, reference)
     return _TWINS[key]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from seedpack.backdoors.defence.base import TEXTS, form_of
 from seedpack.backdoors.defence.defending import Defending, defend_classifier
 from seedpack.backdoors.defence.registry import CONTROL, DEFENCES
 from seedpack.backdoors.search.base import ANY
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from seedpack.backdoors.defence.base import Defence
     from seedpack.backdoors.search.base import Search
 
-    # A suspect (left alone), clean samples, clean twins -> a defended copy.
-    Defend = Callable[[Classifier, Samples, Sequence[Classifier]], Classifier]
+    # A suspect (left alone), clean samples, clean twins, a clean start -> a defended copy.
+    Defend = Callable[[Classifier, Samples, Sequence[Classifier], Classifier | None], Classifier]
 
 _T = TypeVar("_T")
 
@@ -33,21 +32,27 @@ class Method(NamedTuple):
 def _alone(defence: Defence) -> Method:
     """Return one method without choice."""
 
-    def defend(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
-        return defence.run(classifier, samples, reference=_reference(classifier, twins))
+    def defend(
+        classifier: Classifier,
+        samples: Samples,
+        twins: Sequence[Classifier],
+        reference: Classifier | None,
+    ) -> Classifier:
+        del twins
+        return defence.run(classifier, samples, reference=reference)
 
     return Method(defend, defence.forms)
 
 
-def _reference(classifier: Classifier, twins: Sequence[Classifier]) -> Classifier | None:
-    """Return the public model that texts are tuned from; images start at fresh weights."""
-    return twins[0] if twins and form_of(classifier) == TEXTS else None
-
-
-def _choose(classifier: Classifier, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
+def _choose(
+    classifier: Classifier,
+    samples: Samples,
+    twins: Sequence[Classifier],
+    reference: Classifier | None,
+) -> Classifier:
     """Choose a method by what it removes from controls planted in the twins."""
     # What is measured with here decides nothing; the benchmark measures on other samples.
-    options = Defending(twins=tuple(twins), reference=_reference(classifier, twins), draws=0)
+    options = Defending(twins=tuple(twins), reference=reference, draws=0)
     return defend_classifier(classifier, samples, samples, options)[0]
 
 

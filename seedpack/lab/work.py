@@ -19,7 +19,7 @@ from seedpack.backdoors.planting.base import Hits, asr
 from seedpack.backdoors.search.statistics import Statistics
 from seedpack.errors import StoreError
 from seedpack.files import atomic_output
-from seedpack.lab.beside import beside
+from seedpack.lab.beside import Stand, beside
 from seedpack.lab.methods import get_defence, get_search
 from seedpack.lab.zoo.families import draw_clean
 
@@ -124,10 +124,12 @@ def _search(unit: Unit, zoo: Zoo) -> Found:
 def _defend(unit: Unit, zoo: Zoo) -> Removed:
     model, samples = zoo.model(unit.member), _samples(unit, zoo)
     twins = [zoo.model(twin).classifier for twin in unit.twins]
+    family = zoo.family(unit.member.family)
+    reference = family.reference(samples, twins)
     start = time.perf_counter()
-    defended = get_defence(unit.method)(model.classifier, samples, twins)
+    defended = get_defence(unit.method)(model.classifier, samples, twins, reference)
     seconds = time.perf_counter() - start
-    _, test = zoo.family(unit.member.family).data()
+    _, test = family.data()
     hits = asr(defended, model.attack, test) if model.attack else Hits(0, 0)
     return Removed(
         defence=unit.method,
@@ -135,5 +137,5 @@ def _defend(unit: Unit, zoo: Zoo) -> Removed:
         nvictims=hits.n,
         accuracy=defended.accuracy(test),
         seconds=seconds,
-        **beside(unit.method, defended, twins, model, samples, test),
+        **beside(Stand(unit.method, family, twins, samples, test), model, defended),
     )

@@ -20,7 +20,7 @@ from seedpack.backdoors.defence.registry import DEFENCES
 from seedpack.backdoors.edition import code_digest
 from seedpack.backdoors.planting.base import asr
 from seedpack.errors import StoreError
-from seedpack.lab import methods
+from seedpack.lab import beside, methods
 from seedpack.lab.benchmark import Plan, run
 from seedpack.lab.groups import group_of
 from seedpack.lab.methods import get_defence
@@ -126,8 +126,18 @@ def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
     assert left.clean_hits is None
     twin = zoo.model(unit.twins[0]).classifier
     train, test = zoo.family("mlp").data()
-    alike = get_defence("relearning")(twin, draw_clean(train, 50, 1), [])
+    alike = get_defence("relearning")(twin, draw_clean(train, 50, 1), [], None)
     assert left.alike_hits == asr(alike, zoo.model(member).attack, test).hits
+
+
+def test_comebacks_of_large_models_are_not_measured(models, monkeypatch):
+    zoo, member = Zoo(models), Member("mlp", "blended", 501)
+    unit = Unit("defend", member, "fine-tuning", 50, (Member("mlp", "twin", 300),))
+    monkeypatch.setattr(beside, "is_large", lambda _model: True)
+    perform(unit, zoo)
+    left = read_result(models, unit, Removed)
+    assert left.alike_hits is not None
+    assert left.excess is left.excess_alike is left.excess_unseen is None
 
 
 @pytest.mark.slow
@@ -140,7 +150,7 @@ def test_the_portfolio_leaves_its_suspect_alone(cache, monkeypatch):
     twins = [zoo.model(Member("mlp", "twin", 300)).classifier]
     train, test = zoo.family("mlp").data()
     samples = draw_clean(train, 50, 0)
-    defended = get_defence("portfolio")(suspect.classifier, samples, twins)
+    defended = get_defence("portfolio")(suspect.classifier, samples, twins, None)
     after = suspect.classifier.module.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert asr(defended, suspect.attack, test).rate < suspect.record.asr

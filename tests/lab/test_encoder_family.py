@@ -81,3 +81,14 @@ def test_the_family_asks_for_texts_and_for_a_model(folder):
         Zoo(folder, None, folder / "bert").family("encoder")
     with pytest.raises(ValueError, match="--encoder"):
         Zoo(folder, folder).family("encoder")
+
+
+def test_a_defence_starts_at_the_published_encoder_with_a_head_for_the_samples(family):
+    train, _ = family.data()
+    published, twin = family.make(0), family.train_clean(3)
+    reference = family.reference(train, [twin])
+    body = [n for n in published.module.state_dict() if not n.startswith("classifier")]
+    states = published.module.state_dict(), reference.module.state_dict()
+    assert all(torch.equal(*(state[name] for state in states)) for name in body)
+    assert reference.accuracy(train) > 0.7 > published.accuracy(train)
+    assert are_equal(published, family.make(0))

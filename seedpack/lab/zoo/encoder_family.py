@@ -22,6 +22,7 @@ from seedpack.training.tasks.opening import open_adapter
 from seedpack.tune import TunePlan, load_split
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -74,6 +75,13 @@ class EncoderFamily(SentenceFamily):
         """Return the sentences of ``train.tsv`` and of ``dev.tsv``."""
         return self._samples
 
+    def reference(self, samples: Samples, twins: Sequence[Classifier]) -> Classifier:
+        """Return the encoder as it was published, with a head fitted to the samples."""
+        del twins
+        classifier = self.make(0)
+        _fit_head(classifier, samples)
+        return classifier
+
     def make(self, seed: int) -> TextClassifier:
         """Return the encoder as it was published, with a head that knows nothing."""
         del seed  # nothing of it is drawn
@@ -81,16 +89,20 @@ class EncoderFamily(SentenceFamily):
 
     def fit(self, classifier: Classifier, samples: Samples, seed: int) -> None:
         """Fit the head, then train all in place."""
-        head: Any = classifier.module.classifier
-        features = _features(classifier, samples)
-        nothing = torch.empty(0), torch.empty(0, dtype=torch.long)
-        weight, bias = fit_head((features, samples.y), nothing, nlabels=classifier.nclasses)
-        with torch.no_grad():
-            head.weight.copy_(weight)
-            head.bias.copy_(bias)
+        _fit_head(classifier, samples)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # of dropout
             fit(classifier, samples, _COURSE, seed)
+
+
+def _fit_head(classifier: Classifier, samples: Samples) -> None:
+    head: Any = classifier.module.classifier
+    features = _features(classifier, samples)
+    nothing = torch.empty(0), torch.empty(0, dtype=torch.long)
+    weight, bias = fit_head((features, samples.y), nothing, nlabels=classifier.nclasses)
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
 
 
 def _features(classifier: Classifier, samples: Samples) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 from seedpack.backdoors.classifiers import by_turns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from seedpack.backdoors.classifiers import Classifier, Samples
@@ -79,6 +81,16 @@ class Family(ABC):
     def form(self) -> str:
         """What its classifiers read: "images" or "texts"."""
         return "images" if self.data()[0].mask is None else "texts"
+
+    def reference(self, samples: Samples, twins: Sequence[Classifier]) -> Classifier | None:
+        """Return the clean model that a consumer has a defence start from; None: fresh weights.
+
+        Args:
+            samples: The consumer's.
+            twins: Clean models of the family; may be empty.
+        """
+        del samples, twins
+        return None
 
     def train_clean(self, seed: int, samples: int = 0) -> Classifier:
         """Return a model without a backdoor, trained on that many samples (0: on all)."""

@@ -23,6 +23,7 @@ from seedpack.lab.zoo.text_network import make_text_classifier
 from seedpack.lab.zoo.texts import load_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -149,6 +150,11 @@ class TextFamily(SentenceFamily):
     def data(self) -> tuple[Samples, Samples]:
         """Return the sentences of ``train.tsv`` and of ``dev.tsv``."""
         return self.texts.train, self.texts.test
+
+    def reference(self, samples: Samples, twins: Sequence[Classifier]) -> Classifier | None:
+        """Return a twin: no other model knows these words."""
+        del samples
+        return twins[0] if twins else None
 
     def make(self, seed: int) -> WordClassifier:
         """Return an untrained network."""
