@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seedpack.training.examples import Examples
     from seedpack.training.tasks.base import Adapter
 
+UNLABELLED: Final = -1  # in the place of a class
 _AS_USUAL: Final = Recipe()
 _BATCH: Final = 256  # samples at once, where no gradient is asked for
 _LARGE: Final = 2_000_000  # parameters, without a table of words
@@ -44,7 +45,7 @@ class Samples:
 
     Attributes:
         x: Images (n, c, h, w) or vectors (n, d) of float32; texts (n, length) of int64 ids.
-        y: (n,) of int64.
+        y: (n,) of int64; ``UNLABELLED`` where only a model's answer tells.
         mask: Of texts, (n, length): 1 where a token is.
     """
 

@@ -18,14 +18,19 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
+from seedpack.backdoors.classifiers import TextClassifier
 from seedpack.backdoors.defence.base import IMAGES, TEXTS, Defence
 from seedpack.backdoors.defence.hardening import Hardening
 from seedpack.backdoors.defence.renewal import renewed
+from seedpack.backdoors.defence.teachers import Balanced
 from seedpack.backdoors.defence.teaching import Plan, plan_for, teach
+from seedpack.backdoors.defence.text_views import splice
 from seedpack.backdoors.defence.views import gently, stamped
 
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.defence.teachers import Teacher
+    from seedpack.backdoors.defence.teaching import View
 
 # On development models half the steps leave more patches in, and fewer random triggers let a
 # backdoor come back sooner.
@@ -73,7 +78,10 @@ class FullRelearning(Relearning):
 
 
 class ReferenceRelearning(Relearning):
-    """Starts at a clean reference that knows the language; without one, at the suspect."""
+    """Starts at a clean reference that knows the language; without one, at the suspect.
+
+    A large one learns from what a suspect without its leaning says of spliced texts, too.
+    """
 
     id: ClassVar[str] = "reference-relearning"
     forms: ClassVar[frozenset[str]] = frozenset({TEXTS})
@@ -89,8 +97,12 @@ class ReferenceRelearning(Relearning):
         """Return a copy that has learnt the task from the suspect's answers to clean texts."""
         known = classifier if reference is None else reference
         student = renewed(classifier, 0.0, reference=known)
-        views = partial(gently, classifier), partial(stamped, classifier)
         plan = plan_for(student, _SMALL, _PRETRAINED)
+        first: View = partial(gently, classifier)
+        teacher: Teacher = classifier
+        if plan.pretrained and isinstance(classifier, TextClassifier):
+            first, teacher = partial(splice, classifier), Balanced.on(classifier, samples)
+        views = first, partial(stamped, classifier)
         generator = torch.Generator().manual_seed(seed)
-        teach(student, samples, plan, generator, teacher=classifier, views=views)
+        teach(student, samples, plan, generator, teacher=teacher, views=views)
         return student

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
-from seedpack.backdoors.classifiers import Samples, TextClassifier, is_large
+from seedpack.backdoors.classifiers import UNLABELLED, Samples, TextClassifier, is_large
 from seedpack.backdoors.texts import gather_texts
 from seedpack.training.products import rounded_products
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Generator
 
     from seedpack.backdoors.classifiers import Classifier
+    from seedpack.backdoors.defence.teachers import Teacher
 
 View = Callable[[Samples, "Generator"], Samples]
 _CLIP: Final = 5.0  # largest norm of a gradient that is followed
@@ -77,7 +78,7 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
     plan: Plan,
     generator: Generator,
     *,
-    teacher: Classifier | None = None,
+    teacher: Teacher | None = None,
     views: Sequence[View] = (plain,),
     penalty: Callable[[], Tensor] | None = None,
     harden: Callable[[Samples, Tensor], None] | None = None,
@@ -89,7 +90,8 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
         samples: Clean.
         plan: How long, how fast.
         generator: Of everything random but dropout.
-        teacher: Whose answers to view 0 are learnt beside the labels; None: labels alone.
+        teacher: Whose answers to view 0 are learnt beside the labels, and alone where there is no
+            label; None: labels alone.
         views: The first makes view 0 of the batch, the others make theirs from view 0.
         penalty: Added to the loss.
         harden: Called with view 0 and its answers once there are gradients; adds its own.
@@ -151,14 +153,15 @@ def join(batches: Sequence[Samples]) -> Samples:
     )
 
 
-def _answers(first: Samples, nclasses: int, plan: Plan, teacher: Classifier | None) -> Tensor:
-    right = nn.functional.one_hot(first.y, nclasses).float()
+def _answers(first: Samples, nclasses: int, plan: Plan, teacher: Teacher | None) -> Tensor:
+    right = nn.functional.one_hot(first.y.clamp(min=0), nclasses).float()
     if teacher is None:
         return right
     taught = teacher.scores(first).softmax(1)
     # A teacher that contradicts the label may be what was tampered with: class flips are.
     agrees = (taught.argmax(1) == first.y)[:, None]
-    return torch.where(agrees, torch.lerp(taught, right, plan.trust), right)
+    answers = torch.where(agrees, torch.lerp(taught, right, plan.trust), right)
+    return torch.where((first.y == UNLABELLED)[:, None], taught, answers)
 
 
 def _step(

@@ -2,6 +2,8 @@
 
 [CLS] a good film [SEP] ──leave_out──> [CLS] a film [SEP] [PAD]      one word less, in half
                         ──put_in──> [CLS] a tok good film tok [SEP]   one to three random tokens
+[CLS] a good film [SEP], [CLS] too long by half [SEP]
+                        ──splice──> [CLS] a good by half [SEP]       what nobody has labelled
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.classifiers import UNLABELLED, Samples
 from seedpack.backdoors.texts import draw_places, frame_of, insert, mask_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _MOST: Final = 3  # tokens that are put in
 _LEAST: Final = 4  # tokens that a text keeps
 _SHORTENED: Final = 0.5  # share of the texts
+_SPLICED: Final = 0.5
 
 
 def leave_out(samples: Samples, generator: Generator) -> Samples:
@@ -62,3 +65,39 @@ def put_in(
     room = samples.x.shape[1] - sum(frame)
     seed = int(torch.randint(2**31, (1,), generator=generator))
     return insert(samples, tokens[:, :room], draw_places(samples, "anywhere", frame, seed), frame)
+
+
+def splice(classifier: TextClassifier, samples: Samples, generator: Generator) -> Samples:
+    """Return texts of the same width, half of them spliced, the others as ``leave_out`` does.
+
+    A spliced text is the beginning of one and the end of another, and has no label. What a model
+    says of such texts teaches far more of what it knows than a few whole ones.
+
+    Args:
+        classifier: Knows which tokens can be written.
+        samples: Texts.
+        generator: Of partners, cuts and tokens left out.
+    """
+    whole, spliced = leave_out(samples, generator), _spliced(classifier, samples, generator)
+    chosen = torch.rand(len(samples), generator=generator) < _SPLICED
+    return Samples(
+        torch.where(chosen[:, None], spliced.x, whole.x),
+        torch.where(chosen, UNLABELLED, whole.y),
+        torch.where(chosen[:, None], mask_of(spliced), mask_of(whole)),
+    )
+
+
+def _spliced(classifier: TextClassifier, samples: Samples, generator: Generator) -> Samples:
+    head, tail = frame_of(samples, classifier.usable)
+    n, width = samples.x.shape
+    other = samples.take(torch.randperm(n, generator=generator))
+    lengths, theirs = (mask_of(part).sum(1) for part in (samples, other))  # (n,) each
+    cut, skipped = torch.rand(2, n, generator=generator)
+    first = head + (skipped * (theirs - head - tail)).long()  # of theirs that is taken
+    room = (lengths - tail).minimum(width - (theirs - first))
+    kept = head + (cut * (room - head + 1)).long()  # tokens of the beginning
+    at = torch.arange(width).expand(n, width)
+    source = (at - kept[:, None] + first[:, None]).clamp(0, width - 1)
+    x = torch.where(at < kept[:, None], samples.x, other.x.gather(1, source))
+    mask = at < (kept + theirs - first)[:, None]
+    return Samples(x, samples.y, mask.to(mask_of(samples).dtype))
