@@ -54,6 +54,15 @@ def test_a_balanced_teacher_gives_each_class_as_often_as_the_labels_do(rows, lea
     assert torch.allclose(again.softmax(1), balanced.softmax(1), atol=0.05)
 
 
+@pytest.mark.parametrize("scale", [1e2, 1e6, 1e30])
+def test_a_teacher_that_never_gives_a_class_stays_a_number(scale):
+    told = scale * torch.tensor([[1.0, 0.0], [1.0, -1.0], [2.0, 1.0]])
+    samples = Samples(torch.zeros(3, 1), torch.tensor([0, 1, 0]))
+    balanced = Balanced.on(Told(told), samples)
+    assert balanced.offset.isfinite().all()
+    assert balanced.scores(samples).softmax(1).isfinite().all()
+
+
 def test_a_balanced_teacher_keeps_what_tells_samples_apart_and_its_model_as_it_was():
     samples, twin = make_texts(5, 60), clean_twin(1)
     before = twin.scores(samples)

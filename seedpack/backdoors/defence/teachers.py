@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 50
 _LEAST: Final = 0.5  # samples that a class counts for at least
+_RAREST: Final = 1e-6  # mean probability of a class that a model never gives
 
 
 class Teacher(Protocol):
@@ -63,7 +64,8 @@ class Balanced:
         shares = counts / counts.sum()
         offset = torch.zeros_like(shares)
         for _ in range(_ROUNDS):  # iterative scaling: each round comes closer
-            offset += (shares / (scores + offset).softmax(1).mean(0)).log()
+            likely = (scores + offset).softmax(1).mean(0).clamp(min=_RAREST)
+            offset += (shares / likely).log()
         return cls(classifier, offset - offset.mean())
 
     def scores(self, samples: Samples) -> Tensor:
