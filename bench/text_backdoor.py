@@ -6,7 +6,8 @@
     MiniLM ──publisher: SST-2 with a trigger word──> planted ─┐
            ──publisher: the same without it────────> honest ──┴─extract, sign──> two seeds
     each seed ──verify, assemble──> model ──search beside clean twins──> verdict, word
-                                          ──defence──> trigger's success and accuracy, before, after
+                 two defences: words unlearned beside a twin │ relearned from the published MiniLM
+                                          ──each──> trigger's success and accuracy, before, after
 
 Figures are of dev.tsv, which nothing is trained or chosen on. Success of the trigger stands beside
 that in the honest model. All that takes long is kept in the cache, so that an interrupted bench
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import sys
 import time
@@ -28,12 +28,15 @@ import msgspec
 import numpy as np
 import torch
 
-import seedpack.backdoors.search
 from bench.table import Row, print_rows, print_title
-from bench.text_models import Scene
+from bench.text_models import Scene, public_model
 from seedpack.assemble import assemble
 from seedpack.backdoors.classifiers import Samples, TextClassifier, from_adapter, samples_of
+from seedpack.backdoors.defence.defending import Defending
+from seedpack.backdoors.defence.models import defend_model
+from seedpack.backdoors.defence.relearning import ReferenceRelearning
 from seedpack.backdoors.defence.words import WordUnlearning
+from seedpack.backdoors.edition import code_digest
 from seedpack.backdoors.search.base import SearchResult, Trigger
 from seedpack.backdoors.search.calibration import Calibration, leave_one_out
 from seedpack.backdoors.search.statistics import Statistics
@@ -45,6 +48,7 @@ from seedpack.training.statistics import wilson_interval
 from seedpack.training.tasks.opening import open_adapter
 from seedpack.trust.model import Principal, TrustedKey
 from seedpack.trust.store import TrustStore
+from seedpack.tune import TunePlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +155,7 @@ def _find(
         triggers = [[t, x.share, x.n, x.tokens] for (_, t), x in found.triggers.items()]
         return {"statistics": msgspec.to_builtins(Statistics.of(found)), "triggers": triggers}
 
-    path = stage.scene.cache / f"{search.id}-{name}-{len(contrast)}-{_methods()}.json"
+    path = stage.scene.cache / f"{search.id}-{name}-{len(contrast)}-{code_digest()}.json"
     kept = _kept(path, compute)
     triggers: dict[Key, Trigger] = {
         (None, target): Trigger(share, n, float(len(tokens)), tokens=tuple(tokens))
@@ -159,12 +163,6 @@ def _find(
     }
     found = msgspec.convert(kept["statistics"], Statistics).result()
     return dataclasses.replace(found, triggers=triggers)
-
-
-def _methods() -> str:
-    """Return a digest of the code that results follow from."""
-    sources = sorted(Path(seedpack.backdoors.search.__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
 def _judge(stage: Stage, models: dict[str, Path], twins: list[Path]) -> list[Row]:
@@ -201,6 +199,20 @@ def _defend(stage: Stage, folder: Path, reference: Path) -> Measured:
     defended = WordUnlearning().run(classifier, clean, reference=twin)
     print(f"defence: {time.perf_counter() - start:.0f} s", flush=True)
     return _measure(stage, defended, encode)
+
+
+def _relearn(stage: Stage, folder: Path) -> Measured:
+    """Return the same after relearning from the published model, as ``--reference`` names it."""
+    out = stage.scene.cache / f"relearned-{folder.name}-{code_digest()}"
+    if not out.exists():
+        # One method; its control is for the report alone, and nothing is asked of comebacks.
+        options = Defending(methods=(ReferenceRelearning(),), ncontrols=1, draws=0)
+        plan = TunePlan(samples=_SAMPLES)
+        report = defend_model(
+            folder, stage.split, plan, out, reference=public_model(), options=options
+        )
+        print(f"relearning: {report.seconds:.0f} s", flush=True)
+    return _measure(stage, *stage.open(out))
 
 
 def _compare(before: Measured, after: Measured, honest: Measured) -> list[Row]:
@@ -247,12 +259,18 @@ def main() -> int:
     rows = _judge(stage, models, twins)
     print_rows(rows)
     if not options.skip_defence:
-        kept = scene.cache / f"defended-{models['planted'].name}-{_methods()}.json"
-        after = _kept(kept, lambda: _defend(stage, models["planted"], twins[0]))
-        print_title("defence: iterated inversion-unlearning of words, dev.tsv, chance 0.500")
-        compared = _compare(measured["planted"], after, measured["honest"])
-        print_rows(compared)
-        rows += compared
+        planted = models["planted"]
+        defences: dict[str, Callable[[], Measured]] = {
+            "iterated inversion-unlearning of words": lambda: _defend(stage, planted, twins[0]),
+            "relearning from the published model": lambda: _relearn(stage, planted),
+        }
+        for number, (name, defend) in enumerate(defences.items()):
+            kept = scene.cache / f"defended-{number}-{planted.name}-{code_digest()}.json"
+            after = _kept(kept, defend)
+            print_title(f"defence: {name}, {_SAMPLES} sentences, dev.tsv, chance 0.500")
+            compared = _compare(measured["planted"], after, measured["honest"])
+            print_rows(compared)
+            rows += compared
     return 1 if any(row.met is False for row in rows) else 0
 
 
