@@ -49,7 +49,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
         hits, nvictims: After the defence; 0 of 0 for a clean model.
         accuracy: After it.
         excess: How much sooner the backdoor comes back than clean twins learn it; None: no
-            trigger that could come back.
+            trigger that could come back, or a pretrained encoder.
         excess_alike: The same beside a clean twin that went through the same defence, so that
             only the backdoor tells them apart.
         excess_clean: How much sooner one more clean twin learns it than the others; None: there
