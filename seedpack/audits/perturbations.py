@@ -60,9 +60,7 @@ def _over_batches(
     before = [p.requires_grad for p in classifier.module.parameters()]
     classifier.module.eval()
     classifier.module.requires_grad_(requires_grad=False)  # only inputs are followed
-    order = torch.arange(len(samples))
-    if samples.mask is not None:  # texts of similar lengths together
-        order = samples.mask.sum(1).argsort(stable=True)
+    order = samples.by_length()  # texts of similar lengths together
     try:
         parts = [
             _ascend(classifier, samples.take(chosen), eps, steps, generator)

@@ -63,6 +63,12 @@ class Samples:
         at = at if at.dtype == torch.bool else at.to(torch.long)
         return Samples(self.x[at], self.y[at], None if self.mask is None else self.mask[at])
 
+    def by_length(self) -> Tensor:
+        """Return the order (n,) from the shortest text to the longest; of others, as they stand."""
+        if self.mask is None:
+            return torch.arange(len(self))
+        return self.mask.sum(1).argsort(stable=True)
+
 
 def by_turns(y: Tensor) -> Tensor:
     """Return the order (n,) in which classes (n,) take turns, each in the order given."""
@@ -252,9 +258,7 @@ class _Encoder(TextClassifier):
 
     def _ask(self, samples: Samples) -> Tensor:
         """Return logits (n, nclasses), of texts of similar lengths together."""
-        if samples.mask is None:
-            return super()._ask(samples)
-        order = samples.mask.sum(1).argsort(stable=True)
+        order = samples.by_length()
         found = super()._ask(samples.take(order))
         return found[order.argsort()]
 
