@@ -111,6 +111,29 @@ def test_where_there_is_no_label_the_teacher_alone_is_believed():
     assert answers[2].tolist() == [0.0, 1.0]  # it contradicts the label
 
 
+@pytest.mark.parametrize("are_large", [True, False])
+def test_large_models_alone_are_taught_by_spliced_texts_and_a_suspect_that_does_not_lean(
+    are_large, monkeypatch
+):
+    monkeypatch.setattr(teaching, "is_large", lambda _model: are_large)
+    for name in ("_PRETRAINED", "_SMALL"):
+        plan = Plan(steps=1, pretrained=name == "_PRETRAINED")
+        monkeypatch.setattr(relearning, name, plan)
+    given = []
+    monkeypatch.setattr(
+        relearning, "teach", lambda *_args, teacher, views: given.extend([teacher, views[0]])
+    )
+    suspect, samples = clean_twin(1), make_texts(5, 80)
+    ReferenceRelearning().run(suspect, samples, reference=untrained(4))
+    teacher, first = given
+    assert (teacher is suspect) == (not are_large)
+    if are_large:
+        mean = teacher.scores(samples).softmax(1).mean(0)
+        assert torch.allclose(mean, torch.tensor([0.5, 0.5]), atol=1e-3)
+    seen = first(samples, torch.Generator().manual_seed(0))
+    assert bool((seen.y == UNLABELLED).any()) == are_large
+
+
 @pytest.mark.spec("AUD-DEF-2")
 def test_a_large_model_relearns_from_a_reference_that_does_not_know_the_task(monkeypatch):
     monkeypatch.setattr(teaching, "is_large", lambda _model: True)
