@@ -142,16 +142,8 @@ def test_only_large_models_of_texts_are_taken_for_pretrained(are_large, monkeypa
 @pytest.mark.spec("AUD-10")
 @pytest.mark.parametrize("plan", [SMALL, LARGE], ids=["small", "pretrained"])
 def test_products_are_rounded_in_steps_of_large_models_alone_and_in_no_teachers_answer(
-    plan, monkeypatch
+    plan, rounded, monkeypatch
 ):
-    for name, value in (("has_bfloat16", lambda: True), ("_LEAST_ROWS", 1), ("_LEAST_WIDTH", 1)):
-        monkeypatch.setattr(products, name, value)
-    rounded, multiply = [], products.QuickLinear._multiply_rounded
-    monkeypatch.setattr(
-        products.QuickLinear,
-        "_multiply_rounded",
-        lambda layer, x: rounded.append(layer) or multiply(layer, x),
-    )
     student, teacher = untrained(1), clean_twin(1).clone()
     for model in (student, teacher):
         products.quicken(model.module)

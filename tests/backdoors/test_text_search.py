@@ -283,16 +283,8 @@ def test_the_planted_models_of_these_tests_are_planted():
 
 @pytest.mark.spec("AUD-10")
 @pytest.mark.parametrize("search", searches_of("texts", thorough=True), ids=lambda one: one.id)
-def test_no_search_rounds_what_it_multiplies(search, monkeypatch):
+def test_no_search_rounds_what_it_multiplies(search, rounded, monkeypatch):
     monkeypatch.setattr(tokens, "_EXHAUSTIVE", 10)
-    for name, value in (("has_bfloat16", lambda: True), ("_LEAST_ROWS", 1), ("_LEAST_WIDTH", 1)):
-        monkeypatch.setattr(products, name, value)
-    rounded, plain = [], products.QuickLinear._multiply_rounded
-    monkeypatch.setattr(
-        products.QuickLinear,
-        "_multiply_rounded",
-        lambda layer, x: rounded.append(layer) or plain(layer, x),
-    )
     models = [planted("word")[0].clone(), *(twin.clone() for twin in twins())]
     for model in models:
         products.quicken(model.module)
