@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from seedpack.assemble import assemble, open_base
-from seedpack.errors import AssemblyError, FormatError, IntegrityError, TrustError
+from seedpack.errors import AssemblyError, CodecError, FormatError, IntegrityError, TrustError
 from seedpack.frameworks.bases import ModelBase
 from seedpack.seed.base import SeedBase, share_files, shared_files
 from seedpack.seed.opening import open_seed
@@ -87,6 +87,14 @@ def test_verification_without_decoding_needs_no_base(delta):
     assert "'acme/tiny-base'" in caught.value.message
     assert base_digest().hex()[:16] in caught.value.message
     assert verify_seed(delta, decode=True, base=ModelBase(FOLDER / FILE)).decoded
+
+
+@pytest.mark.spec("BAS-4")
+def test_a_delta_in_a_seed_that_names_no_base_is_refused_whatever_base_is_given():
+    store = load_trust_store(FOLDER / "trust" / "default.json")
+    path = FOLDER / "codecs" / "delta-unnamed.seed"
+    with open_seed(path, store=store, now=VECTOR_NOW) as seed, refused_by(CodecError, "BAS-4"):
+        list(decode_layers(seed, base=ModelBase(FOLDER / FILE)))
 
 
 class Unread(ModelBase):

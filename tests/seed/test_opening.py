@@ -11,6 +11,7 @@ import pytest
 from seedpack.container.manifest import encode_manifest
 from seedpack.container.signature_area import SignatureRecord
 from seedpack.errors import (
+    AssemblyError,
     BadSignature,
     FormatError,
     IntegrityError,
@@ -23,7 +24,13 @@ from seedpack.errors import (
 )
 from seedpack.files import InputFile
 from seedpack.seed.header import read_header
-from seedpack.seed.opening import Seed, UnverifiedContents, open_seed, open_unverified
+from seedpack.seed.opening import (
+    Seed,
+    UnverifiedContents,
+    check_vouched,
+    open_seed,
+    open_unverified,
+)
 from seedpack.seed.signing import make_record
 from seedpack.trust.store import Policy, SeenVersion
 from tests.builders import (
@@ -115,6 +122,17 @@ def test_anybody_may_open_without_trust_and_gets_another_type(path):
         assert type(contents) is UnverifiedContents
         assert not isinstance(contents, Seed)
         assert contents.manifest.name == "acme/minilm"
+
+
+@pytest.mark.spec("ASM-3")
+def test_what_nobody_vouches_for_is_rebuilt_only_where_the_user_asks_for_that(path):
+    make_seed(path)
+    with open_seed(path, store=STORE, now=NOW) as seed:
+        check_vouched(seed, insecure=False)
+    with open_unverified(path) as contents:
+        check_vouched(contents, insecure=True)
+        with refused_by(AssemblyError, "ASM-3"):
+            check_vouched(contents, insecure=False)
 
 
 # ---------------------------------------------------------------- the order of the steps
