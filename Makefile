@@ -64,8 +64,8 @@ demo: $(VENV)/demo
 	@$(BIN)/seedpack demo
 
 # One thread each: workers that all take all cores wait for each other. Neighbours go to one worker,
-# which builds what they share once, until another has nothing left to do. Tracing costs a fifth of
-# the time, so that it is left out where the core is not what a folder's tests are about.
+# which builds what they share once, until another has nothing left to do. Tracing doubles the time
+# that some tests take, so that it is left out where the core is not what a folder's tests are about.
 test: $(VENV)/dev
 	@mkdir -p build
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --trace-core-only \
