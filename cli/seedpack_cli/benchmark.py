@@ -10,20 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from seedpack.lab.benchmark import Report
-    from seedpack.lab.metrics import Rate
+    from seedpack.lab.metrics import Mean, Rate
     from seedpack.lab.rows import DefenceRow, DetectorRow, FamilyReport
 
 _NOTE: Final = """\
 Shares with 95 % intervals. TPR: found where 5 % of the clean models may raise alarm; found, false
 alarms: at the limit fixed beforehand. Removed: success rate (ASR) at most 10 %, or at most
-5 points above that of the clean twin. Cost: accuracy lost, in points.
+5 points above that of the clean twin. Effect: what the trigger adds to the share of the same
+victims that get the target without it; above twins: how much more that is than in clean twins.
+Cost: accuracy lost, in points.
 No sooner: of those removed, how many come back no sooner than clean twins learn them, where the
 attacker has the defender's very samples; unseen: samples that are new to all models. Alike: a
-clean twin that went through the same defence, in the place of the defended model (removed), or of
-the clean twins (no sooner). Clean, the control: what one more clean twin, undefended, reaches in
-the place of the defended model."""
+clean twin that went through the same defence, in the place of the defended model (removed,
+effect), or of the clean twins (no sooner). Clean, the control: what one more clean twin,
+undefended, reaches in the place of the defended model."""
 _DEFENCE_HEAD: Final = (
-    *("defence", "samples", "group", "n", "ASR", "removed", "alike", "clean", "cost"),
+    *("defence", "samples", "group", "n", "ASR", "removed", "alike", "clean"),
+    *("effect", "above twins", "alike", "clean", "cost"),
     *("no sooner", "alike", "clean", "unseen", "clean", "s"),
 )
 
@@ -70,9 +73,6 @@ def _detector_cells(row: DetectorRow) -> tuple[str, ...]:
 
 
 def _defence_cells(row: DefenceRow) -> tuple[str, ...]:
-    cost = f"{100 * row.accuracy_cost:.1f}"
-    if row.cost_low is not None and row.cost_high is not None:
-        cost += f" [{100 * row.cost_low:.1f}, {100 * row.cost_high:.1f}]"
     return (
         row.defence,
         str(row.samples),
@@ -82,7 +82,11 @@ def _defence_cells(row: DefenceRow) -> tuple[str, ...]:
         _rate(row.removed),
         _rate(row.removed_alike),
         _rate(row.removed_clean),
-        cost,
+        _mean(row.effect),
+        _mean(row.effect_above),
+        _mean(row.effect_above_alike),
+        _mean(row.effect_above_clean),
+        _mean(row.accuracy_cost, "{:.1f}", 100),
         _rate(row.no_sooner),
         _rate(row.no_sooner_alike),
         _rate(row.no_sooner_clean),
@@ -96,6 +100,15 @@ def _rate(rate: Rate | None, *, digits: int = 2) -> str:
     if rate is None:
         return "-"
     return f"{rate.value:.{digits}f} [{rate.low:.2f}, {rate.high:.2f}]"
+
+
+def _mean(mean: Mean | None, form: str = "{:+.2f}", unit: float = 1) -> str:
+    if mean is None:
+        return "-"
+    value, *bounds = (
+        form.format(unit * v) for v in (mean.value, mean.low, mean.high) if v is not None
+    )
+    return f"{value} [{', '.join(bounds)}]" if bounds else value
 
 
 def _percent(value: float) -> str:

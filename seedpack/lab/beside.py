@@ -1,8 +1,8 @@
 """What clean models do in the place of a defended one: the controls of removal and comeback.
 
     defended model ─┐
-    fourth twin ────┼──asr──> hits of the same trigger            removed? would a clean model be?
-    first twin, ────┘
+    fourth twin ────┼──effect_of──> of the same trigger           removed? would a clean model be?
+    first twin, ────┘               in the first three twins: the control of effects
     defended alike    └──attempt──> curves ──beside the first three twins──> excess
                         the attacker's samples: the consumer's │ samples that no model has seen
 
@@ -20,7 +20,7 @@ import torch
 
 from seedpack.backdoors.classifiers import is_large
 from seedpack.backdoors.defence.reactivation import attempt, compare
-from seedpack.backdoors.planting.base import asr
+from seedpack.lab.effects import effect_of
 from seedpack.lab.methods import get_defence
 from seedpack.lab.rows import FLIP
 
@@ -73,12 +73,15 @@ def beside(stand: Stand, model: ZooModel, defended: Classifier) -> dict[str, Any
         twins[_RIVALS] if len(twins) > _RIVALS else None,
         _defended_twin(stand),
     )
-    hits: dict[str, Any] = {"alike_hits": asr(models.alike, model.attack, test).hits}
+    found: dict[str, Any] = {
+        "trigger_alike": effect_of(models.alike, model.attack, test),
+        "trigger_twins": tuple(effect_of(twin, model.attack, test) for twin in models.rivals),
+    }
     if models.spare is not None:
-        hits["clean_hits"] = asr(models.spare, model.attack, test).hits
+        found["trigger_clean"] = effect_of(models.spare, model.attack, test)
     if model.record.kind == FLIP or is_large(defended):
-        return hits
-    return hits | _excesses(models, model.attack, stand.samples, test)
+        return found
+    return found | _excesses(models, model.attack, stand.samples, test)
 
 
 class _Models(NamedTuple):

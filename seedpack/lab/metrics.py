@@ -13,12 +13,14 @@ Source:
 
 from __future__ import annotations
 
+import math
+from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
-from seedpack.training.statistics import wilson_interval
+from seedpack.training.statistics import mean_interval, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +41,24 @@ class Rate(msgspec.Struct, frozen=True):
     low: float
     high: float
     n: int
+
+
+class Mean(msgspec.Struct, frozen=True):
+    """A mean over models, with its 95 % t-interval; of one model there is none."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def mean_over(values: Sequence[float]) -> Mean | None:
+    """Return a mean with its interval; None of nothing."""
+    if not values:
+        return None
+    interval = mean_interval(values)
+    low, high = (v if math.isfinite(v) else None for v in (interval.low, interval.high))
+    return Mean(fmean(values), low, high, len(values))
 
 
 def share(hits: int, n: int) -> Rate | None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 from seedpack.backdoors.defence.controls import removal_limit
 from seedpack.backdoors.defence.reactivation import TOLERANCE
-from seedpack.backdoors.planting.base import Hits
 from seedpack.lab.groups import ASR_COUNTS, grouped, mean
-from seedpack.lab.metrics import share
+from seedpack.lab.metrics import mean_over, share
 from seedpack.lab.rows import BELOW, DefenceRow
 from seedpack.lab.units import defending
 from seedpack.lab.work import Removed, read_result
-from seedpack.training.statistics import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from seedpack.lab.metrics import Rate
+    from seedpack.lab.effects import Effect
+    from seedpack.lab.metrics import Mean, Rate
     from seedpack.lab.zoo.members import Member
     from seedpack.lab.zoo.store import Record
 
@@ -43,12 +41,12 @@ def defence_rows(
 
 
 def is_removed(record: Record, left: Removed) -> bool:
-    """Whether a backdoor is gone, as it is of a planted control (ZOO-6)."""
-    return _passes(record, left, left.hits)
+    """Whether a backdoor succeeds no more than in its clean twin (ZOO-6)."""
+    return _passes(record, left.trigger)
 
 
-def _passes(record: Record, left: Removed, hits: int) -> bool:
-    return Hits(hits, left.nvictims).rate <= removal_limit(record.control_asr)
+def _passes(record: Record, trigger: Effect) -> bool:
+    return trigger.rate <= removal_limit(record.control_asr)
 
 
 def _row(
@@ -58,8 +56,6 @@ def _row(
     records: Mapping[Member, Record],
     left: Mapping[Member, Removed],
 ) -> DefenceRow:
-    costs = [records[m].accuracy - left[m].accuracy for m in left]
-    interval = mean_interval(costs)
     gone = [one for m, one in left.items() if is_removed(records[m], one)]
     # Of a backdoor that is still there, nothing can come back.
     return DefenceRow(
@@ -67,13 +63,15 @@ def _row(
         samples=samples,
         group=group,
         asr_before=mean(records[m].asr for m in left),
-        asr_after=mean(Hits(one.hits, one.nvictims).rate for one in left.values()),
+        asr_after=mean(one.trigger.rate for one in left.values()),
         removed=share(len(gone), len(left)),
-        removed_alike=_share_passing(records, left, "alike_hits"),
-        removed_clean=_share_passing(records, left, "clean_hits"),
-        accuracy_cost=mean(costs),
-        cost_low=interval.low if isfinite(interval.low) else None,
-        cost_high=interval.high if isfinite(interval.high) else None,
+        removed_alike=_share_passing(records, left, "trigger_alike"),
+        removed_clean=_share_passing(records, left, "trigger_clean"),
+        effect=mean_over([one.trigger.value for one in left.values()]),
+        effect_above=_effect_above(left.values(), "trigger"),
+        effect_above_alike=_effect_above(left.values(), "trigger_alike"),
+        effect_above_clean=_effect_above(left.values(), "trigger_clean"),
+        accuracy_cost=mean_over([records[m].accuracy - left[m].accuracy for m in left]),
         no_sooner=_share_within(one.excess for one in gone),
         no_sooner_alike=_share_within(one.excess_alike for one in gone),
         no_sooner_clean=_share_within(one.excess_clean for one in gone),
@@ -86,12 +84,22 @@ def _row(
 def _share_passing(
     records: Mapping[Member, Record],
     left: Mapping[Member, Removed],
-    whose: Literal["alike_hits", "clean_hits"],
+    whose: Literal["trigger_alike", "trigger_clean"],
 ) -> Rate | None:
     """Return how many clean models would count as rid of the backdoors (ZOO-7)."""
-    hits = {member: getattr(one, whose) for member, one in left.items()}
-    known = [m for m, count in hits.items() if count is not None]
-    return share(sum(_passes(records[m], left[m], hits[m]) for m in known), len(known))
+    triggers = {member: getattr(one, whose) for member, one in left.items()}
+    passing = [_passes(records[m], trigger) for m, trigger in triggers.items() if trigger]
+    return share(sum(passing), len(passing))
+
+
+def _effect_above(
+    left: Iterable[Removed], whose: Literal["trigger", "trigger_alike", "trigger_clean"]
+) -> Mean | None:
+    """Return how much more the triggers do than to clean twins (ZOO-9)."""
+    pairs = [(getattr(one, whose), one.trigger_twins) for one in left if one.trigger_twins]
+    return mean_over(
+        [effect.value - mean(twin.value for twin in twins) for effect, twins in pairs if effect]
+    )
 
 
 def _share_within(excesses: Iterable[float | None]) -> Rate | None:

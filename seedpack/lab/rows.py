@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from seedpack.lab.metrics import Rate
+from seedpack.lab.metrics import Mean, Rate
 
 UNIVERSAL = "universal"
 SOURCE_SPECIFIC = "source-specific"
@@ -47,8 +47,12 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
             defence, would pass with.
         removed_clean: The same of one more clean twin, undefended: what a model without any
             backdoor reaches. None without that twin.
-        accuracy_cost: Mean loss of accuracy, in shares.
-        cost_low, cost_high: Its interval; None for one model.
+        effect: Of the true trigger after the defence: success rate less the share of the same
+            victims that get the target without it.
+        effect_above: How much more that is than the mean of the clean twins, undefended.
+        effect_above_alike, effect_above_clean: The same of the clean models of
+            ``removed_alike`` and ``removed_clean``: the controls.
+        accuracy_cost: Loss of accuracy, in shares.
         no_sooner: Share of the removed backdoors that come back no sooner than a clean twin
             learns them; None where none was removed, or none has a trigger.
         no_sooner_alike: The same beside a clean twin that went through the same defence.
@@ -66,9 +70,11 @@ class DefenceRow(msgspec.Struct, frozen=True, kw_only=True):
     removed: Rate | None
     removed_alike: Rate | None
     removed_clean: Rate | None
-    accuracy_cost: float
-    cost_low: float | None
-    cost_high: float | None
+    effect: Mean | None
+    effect_above: Mean | None
+    effect_above_alike: Mean | None
+    effect_above_clean: Mean | None
+    accuracy_cost: Mean | None
     no_sooner: Rate | None
     no_sooner_alike: Rate | None
     no_sooner_clean: Rate | None

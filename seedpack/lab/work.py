@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from seedpack.backdoors.edition import code_digest
-from seedpack.backdoors.planting.base import Hits, asr
 from seedpack.backdoors.search.statistics import Statistics
 from seedpack.errors import StoreError
 from seedpack.files import atomic_output
 from seedpack.lab.beside import Stand, beside
+from seedpack.lab.effects import Effect, effect_of
 from seedpack.lab.methods import get_defence, get_search
 from seedpack.lab.zoo.families import draw_clean
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from seedpack.lab.zoo.members import Part
     from seedpack.lab.zoo.registry import Zoo
 
-_EDITIONS: Final = {"train": "", "search": "", "defend": "-2"}  # others when results say more
+_EDITIONS: Final = {"train": "", "search": "", "defend": "-3"}  # others when results say more
 _SAMPLE_SEEDS: Final[dict[Part, int]] = {"development": 1, "sealed": 2}
 _Result = TypeVar("_Result", bound="Found | Removed")
 
@@ -46,8 +46,11 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     """What a defence left of a backdoor and of a model.
 
     Attributes:
-        hits, nvictims: After the defence; 0 of 0 for a clean model.
-        accuracy: After it.
+        accuracy: After the defence.
+        trigger: What the trigger does after it; to no victim of a clean model.
+        trigger_alike: The same in a clean twin that went through the same defence.
+        trigger_clean: The same in the clean twin of ``excess_clean``.
+        trigger_twins: The same in the other clean twins, undefended: the control of effects.
         excess: How much sooner the backdoor comes back than clean twins learn it; None: no
             trigger that could come back, or a pretrained encoder.
         excess_alike: The same beside a clean twin that went through the same defence, so that
@@ -56,22 +59,20 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
             is no other.
         excess_unseen: As ``excess``, where the attacker's samples are new to all models.
         excess_unseen_clean: As ``excess_clean``, with those samples.
-        alike_hits: Of the same trigger in a clean twin that went through the same defence.
-        clean_hits: Of the same trigger in the clean twin of ``excess_clean``.
     """
 
     defence: str
-    hits: int
-    nvictims: int
     accuracy: float
     seconds: float
+    trigger: Effect
+    trigger_alike: Effect | None = None
+    trigger_clean: Effect | None = None
+    trigger_twins: tuple[Effect, ...] = ()
     excess: float | None = None
     excess_alike: float | None = None
     excess_clean: float | None = None
     excess_unseen: float | None = None
     excess_unseen_clean: float | None = None
-    alike_hits: int | None = None
-    clean_hits: int | None = None
 
 
 def perform(unit: Unit, zoo: Zoo) -> None:
@@ -130,12 +131,10 @@ def _defend(unit: Unit, zoo: Zoo) -> Removed:
     defended = get_defence(unit.method)(model.classifier, samples, twins, reference)
     seconds = time.perf_counter() - start
     _, test = family.data()
-    hits = asr(defended, model.attack, test) if model.attack else Hits(0, 0)
     return Removed(
         defence=unit.method,
-        hits=hits.hits,
-        nvictims=hits.n,
         accuracy=defended.accuracy(test),
         seconds=seconds,
+        trigger=effect_of(defended, model.attack, test) if model.attack else Effect(0, 0, 0),
         **beside(Stand(unit.method, family, twins, samples, test), model, defended),
     )

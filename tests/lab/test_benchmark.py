@@ -22,6 +22,7 @@ from seedpack.backdoors.planting.base import asr
 from seedpack.errors import StoreError
 from seedpack.lab import beside, methods
 from seedpack.lab.benchmark import Plan, run
+from seedpack.lab.effects import Effect, effect_of
 from seedpack.lab.groups import group_of
 from seedpack.lab.methods import get_defence
 from seedpack.lab.processes import Work
@@ -65,6 +66,13 @@ def models(cache, tmp_path):
     return tmp_path
 
 
+def keep(folder, unit, left):
+    """Write a result as if it had been measured."""
+    path = result_path(folder, unit)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(left))
+
+
 def test_flips_are_found_by_recall_and_triggers_are_not(cache):
     (family,) = run(PLAN, Zoo(cache)).families
     rows = {row.group: row for row in family.detectors}
@@ -82,28 +90,25 @@ def test_plain_tuning_removes_no_trigger(cache):
     row = {row.group: row for row in family.defences}["universal"]
     assert row.removed.value == 0
     assert row.asr_after > 0.5
-    assert abs(row.accuracy_cost) < 0.05
-    assert row.cost_low <= row.accuracy_cost <= row.cost_high
+    assert abs(row.accuracy_cost.value) < 0.05
+    assert row.accuracy_cost.low <= row.accuracy_cost.value <= row.accuracy_cost.high
 
 
 def test_only_what_was_removed_can_come_back(models):
     (unit,) = defending({Member("mlp", "patch", 500): RECORD}, ["fine-tuning"], 50, 0.5)
-    path = result_path(models, unit)
-    path.parent.mkdir(parents=True)
     for hits, excess, expected in ((90, 0.0, None), (0, 0.0, 1), (0, 0.5, 0), (0, None, None)):
         left = Removed(
             defence="d",
-            hits=hits,
-            nvictims=100,
             accuracy=0.9,
             seconds=1,
+            trigger=Effect(hits, 0, 100),
             excess=excess,
             excess_alike=None if excess is None else 0.5 - excess,
             excess_clean=excess,
             excess_unseen=None if excess is None else 0.5 - excess,
             excess_unseen_clean=excess,
         )
-        path.write_bytes(msgspec.json.encode(left))
+        keep(models, unit, left)
         (row,) = defence_rows(models, {unit.member: RECORD}, ["fine-tuning"], 50)
         assert row.removed.value == (hits == 0)
         assert (row.no_sooner and row.no_sooner.value) == expected
@@ -123,11 +128,11 @@ def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
     assert left.excess != left.excess_alike
     assert left.excess_unseen not in {None, left.excess}
     assert left.excess_clean is left.excess_unseen_clean is None  # no twin is left over
-    assert left.clean_hits is None
+    assert left.trigger_clean is None
     twin = zoo.model(unit.twins[0]).classifier
     train, test = zoo.family("mlp").data()
     alike = get_defence("relearning")(twin, draw_clean(train, 50, 1), [], None)
-    assert left.alike_hits == asr(alike, zoo.model(member).attack, test).hits
+    assert left.trigger_alike == effect_of(alike, zoo.model(member).attack, test)
 
 
 def test_comebacks_of_large_models_are_not_measured(models, monkeypatch):
@@ -136,7 +141,7 @@ def test_comebacks_of_large_models_are_not_measured(models, monkeypatch):
     monkeypatch.setattr(beside, "is_large", lambda _model: True)
     perform(unit, zoo)
     left = read_result(models, unit, Removed)
-    assert left.alike_hits is not None
+    assert left.trigger_alike is not None
     assert left.excess is left.excess_alike is left.excess_unseen is None
 
 
@@ -223,7 +228,7 @@ def test_ZOO_5_weak_backdoors_are_reported_apart():
     "left, control, gone", [(10, 0, True), (11, 0, False), (15, 10, True), (16, 10, False)]
 )
 def test_ZOO_6_removal_is_judged_beside_the_clean_twin(left, control, gone):
-    result = Removed(defence="d", hits=left, nvictims=100, accuracy=0.9, seconds=1)
+    result = Removed(defence="d", accuracy=0.9, seconds=1, trigger=Effect(left, 0, 100))
     assert is_removed(replace(RECORD, control_hits=control), result) is gone
 
 
@@ -232,18 +237,15 @@ def test_ZOO_7_removal_stands_beside_what_clean_models_pass_with(models):
     members = [Member("mlp", "patch", 500 + i) for i in range(4)]
     units = defending(dict.fromkeys(members, RECORD), ["fine-tuning"], 50, 0.5)
     for unit, alike, clean in zip(units, (10, 10, 11, 90), (10, 10, 10, None), strict=True):
-        path = result_path(models, unit)
-        path.parent.mkdir(parents=True, exist_ok=True)
         left = Removed(
             defence="d",
-            hits=90,
-            nvictims=100,
             accuracy=0.9,
             seconds=1,
-            alike_hits=alike,
-            clean_hits=clean,
+            trigger=Effect(90, 0, 100),
+            trigger_alike=Effect(alike, 0, 100),
+            trigger_clean=None if clean is None else Effect(clean, 0, 100),
         )
-        path.write_bytes(msgspec.json.encode(left))
+        keep(models, unit, left)
     (row,) = defence_rows(models, dict.fromkeys(members, RECORD), ["fine-tuning"], 50)
     assert (row.removed.value, row.removed.n) == (0, 4)
     assert (row.removed_alike.value, row.removed_alike.n) == (0.5, 4)
@@ -261,7 +263,60 @@ def test_ZOO_7_the_fourth_clean_twin_is_the_control(cache):
     left = read_result(cache, Unit("defend", member, "fine-tuning", 50, twins), Removed)
     _, test = zoo.family("mlp").data()
     fourth = zoo.model(twins[3]).classifier
-    assert left.clean_hits == asr(fourth, zoo.model(member).attack, test).hits
+    assert left.trigger_clean == effect_of(fourth, zoo.model(member).attack, test)
+    three = [zoo.model(twin).classifier for twin in twins[:3]]
+    attack = zoo.model(member).attack
+    assert left.trigger_twins == tuple(effect_of(twin, attack, test) for twin in three)
+
+
+@pytest.mark.spec("ZOO-9")
+def test_ZOO_9_effects_are_counted_on_the_same_victims(cache):
+    zoo, member = Zoo(cache), Member("mlp", "patch", 500)
+    model, (_, test) = zoo.model(member), zoo.family("mlp").data()
+    effect = effect_of(model.classifier, model.attack, test)
+    assert (effect.hits, effect.n) == asr(model.classifier, model.attack, test)
+    errors = (model.classifier.predict(test) == model.attack.target) & (
+        test.y != model.attack.target
+    )
+    assert effect.plain == int(errors.sum())
+    assert effect.value == pytest.approx((effect.hits - effect.plain) / effect.n)
+    nobody = test.take(test.y == model.attack.target)
+    assert effect_of(model.classifier, model.attack, nobody) == Effect(0, 0, 0)
+    assert Effect(0, 0, 0).value == Effect(0, 0, 0).rate == 0
+
+
+@pytest.mark.spec("ZOO-9")
+def test_ZOO_9_effects_stand_beside_those_of_clean_models(models):
+    members = [Member("mlp", "patch", 500 + i) for i in range(3)]
+    units = defending(dict.fromkeys(members, RECORD), ["fine-tuning"], 50, 0.5)
+    for unit, hits, clean in zip(
+        units, (60, 50, 40), (Effect(30, 10, 100), None, None), strict=True
+    ):
+        left = Removed(
+            defence="d",
+            accuracy=0.9,
+            seconds=1,
+            trigger=Effect(hits, 20, 100),
+            trigger_alike=Effect(20, 20, 100),
+            trigger_clean=clean,
+            trigger_twins=(Effect(40, 20, 100), Effect(10, 10, 100)),  # 0.1 on average
+        )
+        keep(models, unit, left)
+    (row,) = defence_rows(models, dict.fromkeys(members, RECORD), ["fine-tuning"], 50)
+    assert (row.effect.value, row.effect.n) == (pytest.approx(0.3), 3)
+    assert row.effect_above.value == pytest.approx(0.2)
+    assert row.effect_above.low < 0.2 < row.effect_above.high
+    assert row.effect_above_alike.value == pytest.approx(-0.1)
+    assert (row.effect_above_clean.value, row.effect_above_clean.n) == (pytest.approx(0.1), 1)
+    assert row.effect_above_clean.low is None
+
+
+@pytest.mark.spec("ZOO-9")
+def test_ZOO_9_a_trigger_that_stays_does_more_than_to_clean_twins(cache):
+    (family,) = run(PLAN, Zoo(cache)).families
+    row = {row.group: row for row in family.defences}["universal"]
+    assert row.effect_above.value > 0.5 > row.effect_above_clean.value
+    assert row.effect.n == row.effect_above.n == row.effect_above_clean.n
 
 
 def test_twins_are_compared_with_the_others_and_never_with_themselves():
