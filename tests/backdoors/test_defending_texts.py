@@ -131,6 +131,12 @@ def test_a_defence_sees_the_samples_that_a_tuning_sees_and_no_others(defend, fol
     assert rows_of(samples) == rows_of(tuned_on)
 
 
+@pytest.mark.spec("AUD-DEF-4")
+def test_controls_of_texts_are_of_every_kind_by_turns():
+    attacks = controls.draw_attacks(untrained(), make_texts(0, 40), 4, seed=0)
+    assert [attack.id for attack in attacks] == ["word", "phrase", "template", "word"]
+
+
 @pytest.mark.parametrize("are_large", [True, False])
 def test_only_large_models_of_texts_are_taken_for_pretrained(are_large, monkeypatch):
     monkeypatch.setattr(teaching, "is_large", lambda _model: are_large)

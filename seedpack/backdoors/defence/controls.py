@@ -25,7 +25,7 @@ from seedpack.backdoors.defence.teaching import Plan, plan_for, teach
 from seedpack.backdoors.defence.views import gently
 from seedpack.backdoors.planting.base import Attack, Hits, asr, replace
 from seedpack.backdoors.planting.images import make_attack
-from seedpack.backdoors.planting.texts import make_text_attack
+from seedpack.backdoors.planting.texts import TEXT_KINDS, make_text_attack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,6 @@ _POISONED: Final = 0.15  # share of the victims in a batch that are triggered
 _NIMAGE: Final = 3  # dimensions of one image
 _IMAGE_KINDS: Final = "patch", "blended", "sinusoidal"
 _VECTOR_KINDS: Final = ("blended",)
-_TEXT_KINDS: Final = "word", "phrase"
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def draw_attacks(classifier: Classifier, samples: Samples, count: int, seed: int
     if isinstance(classifier, TextClassifier):
         return [
             make_text_attack(
-                _TEXT_KINDS[i % len(_TEXT_KINDS)],
+                TEXT_KINDS[i % len(TEXT_KINDS)],
                 seed + i,
                 samples,
                 classifier.usable,
