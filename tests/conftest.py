@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -37,6 +37,7 @@ hypothesis.settings.load_profile("default")
 
 # The core's own tests reach each of its branches; the others, ten times as many, need no tracing.
 _TRACED = frozenset({"container", "crypto", "seed", "trust"})
+_TOLD = "COVERAGE_PROCESS"  # begins what tells a process to trace itself
 
 # Tests end programs as Ctrl-C does. Who starts this one in the background may have it ignore that,
 # and so would all that it starts.
@@ -53,20 +54,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that run untraced, those of the processes that they start included."""
-    if not config.getoption("trace_core_only"):
-        return
-    for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] not in _TRACED:
-            item.add_marker(pytest.mark.no_cover)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run the tests that need no tracing without it, and so all that they start or set up.
+
+    pytest-cov's own marker does nothing in a worker of xdist, which is traced as a process that a
+    traced one started, too.
+    """
+    if not item.config.getoption("trace_core_only") or _folder(item) in _TRACED:
+        return (yield)
+    tracer = sys.gettrace()
+    told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_TOLD)}
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+        os.environ.update(told)
 
 
-@pytest.fixture(autouse=True)
-def _untraced_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.node.get_closest_marker("no_cover"):
-        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
-            monkeypatch.delenv(name)
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]
 
 
 class Outcome(NamedTuple):
