@@ -35,7 +35,7 @@ hypothesis.settings.register_profile("thorough", _NO_CLOCK, max_examples=5_000)
 hypothesis.settings.load_profile("default")
 
 
-# The core's own tests reach each of its branches; the others, ten times as many, need no tracing.
+# The core's own tests reach each of its branches; the others, eight times as many, need no tracing.
 _TRACED = frozenset({"container", "crypto", "seed", "trust"})
 _TOLD = "COVERAGE_PROCESS"  # begins what tells a process to trace itself
 
