@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from seedpack.backdoors.planting.base import Hits, asr
+
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.planting.base import Attack
@@ -40,7 +42,7 @@ class Effect(msgspec.Struct, frozen=True):
     @property
     def rate(self) -> float:
         """The success rate; 0 where there is no victim."""
-        return self.hits / self.n if self.n else 0.0
+        return Hits(self.hits, self.n).rate
 
     @property
     def value(self) -> float:
@@ -50,12 +52,9 @@ class Effect(msgspec.Struct, frozen=True):
 
 def effect_of(classifier: Classifier, attack: Attack, samples: Samples) -> Effect:
     """Count the victims among ``samples`` that get the target with the trigger, and without."""
-    victims = samples.take(attack.victims(samples))
-    if not len(victims):
+    triggered = asr(classifier, attack, samples)
+    if not triggered.n:
         return Effect(0, 0, 0)
-    wanted = attack.relabelled(victims).y
-    hits, plain = (
-        int((classifier.predict(shown) == wanted).sum())
-        for shown in (attack.apply(victims), victims)
-    )
-    return Effect(hits, plain, len(victims))
+    victims = samples.take(attack.victims(samples))
+    plain = int((classifier.predict(victims) == attack.relabelled(victims).y).sum())
+    return Effect(triggered.hits, plain, triggered.n)
