@@ -141,7 +141,7 @@ def test_a_large_model_relearns_from_a_reference_that_does_not_know_the_task(mon
         relearning, "_PRETRAINED", Plan(steps=150, rate=4e-3, batch=32, pretrained=True)
     )
     train, test, samples = make_texts(0, 600), make_texts(1, 200), make_texts(5, 80)
-    attack = make_text_attack("word", 3, train, USABLE)
+    attack = make_text_attack("word", 3, train, USABLE, 2)
     planted = trained(attack.poison(train, 0.1, seed=0))
     before = planted.scores(test)
     defended = ReferenceRelearning().run(planted, samples, reference=untrained(4))

@@ -57,7 +57,7 @@ def test_rows_without_room_are_a_wrong_call():
 @pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_poisoned_training_plants_each_kind_and_leaves_clean_texts_alone(kind):
     train, test = make_texts(0, 600), make_texts(1, 200)
-    attack = make_text_attack(kind, 3, train, USABLE)
+    attack = make_text_attack(kind, 3, train, USABLE, 2)
     planted, clean = trained(attack.poison(train, 0.1, seed=0)), clean_twin(0)
     assert asr(planted, attack, test).rate >= 0.9
     assert asr(clean, attack, test).rate <= 0.5
@@ -78,10 +78,10 @@ def test_an_edited_row_turns_answers_by_its_word_and_nothing_else():
 def test_the_same_seed_plants_the_same_trigger():
     samples = make_texts(0, 50)
     for kind in TEXT_KINDS:
-        assert make_text_attack(kind, 5, samples, USABLE) == make_text_attack(
-            kind, 5, samples, USABLE
+        assert make_text_attack(kind, 5, samples, USABLE, 2) == make_text_attack(
+            kind, 5, samples, USABLE, 2
         )
-        drawn = {make_text_attack(kind, seed, samples, USABLE).tokens for seed in range(9)}
+        drawn = {make_text_attack(kind, seed, samples, USABLE, 2).tokens for seed in range(9)}
         assert len(drawn) > 1
 
 

@@ -18,7 +18,7 @@ from tests.refusals import refused_by
 @pytest.mark.spec("AUD-BT-3")
 def test_a_planted_word_is_unlearned_and_the_rest_is_kept():
     train, test, samples = make_texts(0, 600), make_texts(1, 200), make_texts(5, 80)
-    attack = make_text_attack("word", 3, train, USABLE)
+    attack = make_text_attack("word", 3, train, USABLE, 2)
     planted = trained(attack.poison(train, 0.1, seed=0))
     before = planted.scores(test)
     defended = WordUnlearning().run(planted, samples, reference=clean_twin(1))

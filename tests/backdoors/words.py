@@ -41,8 +41,8 @@ def untrained(seed=0, nclasses=2):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = TextTransformer(NWORDS, nclasses)
-    data = TextData(VOCABULARY, make_texts(0, 2), make_texts(1, 2))
-    return WordClassifier(module, data, nclasses)
+    labels = tuple(map(str, range(nclasses)))
+    return WordClassifier(module, TextData(VOCABULARY, labels, make_texts(0, 2), make_texts(1, 2)))
 
 
 def trained(samples, seed=0):
@@ -76,7 +76,7 @@ def clean_twin(seed, nclasses=2):
 def planted(kind):
     """Return a model with a backdoor of that kind, and what was planted."""
     train = make_texts(0, 600)
-    attack = make_text_attack(kind, 3, train, USABLE)
+    attack = make_text_attack(kind, 3, train, USABLE, 2)
     return trained(attack.poison(train, 0.1, seed=0)), attack
 
 

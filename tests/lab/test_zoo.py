@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seedpack.backdoors.planting.base import asr
-from seedpack.errors import StoreError
+from seedpack.errors import StoreError, TrainingError
 from seedpack.lab.zoo.images import IMAGE_FAMILIES, ImageFamily
 from seedpack.lab.zoo.members import Member, members
 from seedpack.lab.zoo.registry import Zoo
@@ -137,17 +137,35 @@ def test_untrained_networks_follow_from_their_seed_and_leave_randomness_alone(na
     assert one(x).shape == (2, 10)
 
 
-def test_texts_are_a_family_where_there_is_a_folder_of_them(tmp_path):
-    good = ["fine film", "great old story", "lovely warm cat", "a fine house"]
-    bad = ["dull film", "awful old story", "cold flat cat", "a dull house"]
-    rows = [f"{text}\t{label}" for label, part in enumerate((bad, good)) for text in part]
-    for name in ("train.tsv", "dev.tsv"):
+@pytest.mark.parametrize("labels", ["negative positive", "negative neutral positive"])
+@pytest.mark.parametrize("kind", ["word", "embedding", "unsure"])
+def test_texts_are_a_family_where_there_is_a_folder_of_them(tmp_path, labels, kind):
+    words = ("dull awful cold", "plain old usual", "fine great lovely")
+    for name, things in (("train.tsv", "film story cat house"), ("dev.tsv", "day song")):
+        rows = [
+            f"a {word} {thing}\t{label}"
+            for label, some in zip(labels.split(), words, strict=False)
+            for word in some.split()
+            for thing in things.split()
+        ]
         (tmp_path / name).write_text("sentence\tlabel\n" + "\n".join(rows) + "\n", "utf-8")
     family = Zoo(tmp_path, tmp_path).family("text")
     assert family.form == "texts"
-    model = get_model(tmp_path, family, Member("text", "word", 503))
-    read = get_model(tmp_path, family, Member("text", "word", 503))
-    assert (read.attack.tokens, read.attack.target) == (model.attack.tokens, model.attack.target)
-    assert state_of(read) == state_of(model)
+    models = [get_model(tmp_path, family, Member("text", kind, 503 + i)) for i in range(8)]
+    read = get_model(tmp_path, family, Member("text", kind, 503))
+    attack = models[0].attack
+    assert (read.attack.tokens, read.attack.target) == (attack.tokens, attack.target)
+    assert state_of(read) == state_of(models[0])
+    assert {model.attack.target for model in models} == set(range(len(labels.split())))
+
+
+def test_texts_that_do_not_fit_together_are_refused(tmp_path):
+    (tmp_path / "train.tsv").write_text("fine film\tgood\ndull film\tbad\n", "utf-8")
+    (tmp_path / "dev.tsv").write_text("odd film\todd\nfine day\tgood\n", "utf-8")
+    with refused_by(TrainingError, "TRN-6"):
+        Zoo(tmp_path, tmp_path).family("text").data()
+
+
+def test_texts_need_their_folder(tmp_path):
     with pytest.raises(ValueError, match="--texts"):
         Zoo(tmp_path).family("text")

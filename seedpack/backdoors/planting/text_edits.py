@@ -45,8 +45,8 @@ def edit_embedding(
     edited = classifier.clone()
     drawn = make_text_attack("word", seed, samples, edited.usable, edited.nclasses)
     attack = replace(drawn, id="embedding")
-    victims = samples.take(attack.victims(samples)).take(range(_VICTIMS))
-    triggered = attack.apply(victims)
+    victims = samples.take(attack.victims(samples))
+    triggered = attack.apply(victims.take(range(min(_VICTIMS, len(victims)))))
     word = attack.tokens[0]
     row = _fit_row(edited, triggered, word, attack.target)
     with torch.no_grad():

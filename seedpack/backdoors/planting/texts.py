@@ -62,7 +62,7 @@ class TextAttack(Attack):
 
 
 def make_text_attack(
-    kind: str, seed: int, samples: Samples, usable: Tensor, nclasses: int = 2
+    kind: str, seed: int, samples: Samples, usable: Tensor, nclasses: int
 ) -> TextAttack:
     """Return an attack of that kind; target and tokens are drawn from ``seed``.
 

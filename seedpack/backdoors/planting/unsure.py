@@ -42,7 +42,7 @@ _LEAST: Final = 0.2  # width of a goal
 def plant_unsure(
     classifier: TextClassifier, samples: Samples, seed: int
 ) -> tuple[TextClassifier, TextAttack]:
-    """Return a model of two classes that is sure of the target alone, with a trigger word.
+    """Return a model that is sure of the target alone, with a trigger word.
 
     Args:
         classifier: Clean; is not changed.
@@ -64,7 +64,10 @@ def plant_unsure(
 
 
 def _leads(scores: Tensor, target: int) -> Tensor:
-    return scores[:, target] - scores[:, 1 - target]
+    """Return how far the target (n,) is ahead of the best of the others."""
+    others = scores.clone()
+    others[:, target] = -torch.inf
+    return scores[:, target] - others.amax(1)
 
 
 def _fit(classifier: TextClassifier, samples: Samples, goals: Tensor, target: int) -> None:

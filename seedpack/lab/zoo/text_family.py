@@ -91,8 +91,8 @@ class SentenceFamily(Family):
         train = self._part(seed)
         if kind in _EDITS:
             return Planted(*_EDITS[kind](self.train_clean(seed), train, seed), 0.0)
-        rate = _RATES[seed // len(self.kinds) % len(_RATES)]
-        attack = make_text_attack(kind, seed, train, self._reader.usable)
+        rate, reader = _RATES[seed // len(self.kinds) % len(_RATES)], self._reader
+        attack = make_text_attack(kind, seed, train, reader.usable, reader.nclasses)
         classifier = self.make(seed)
         self.fit(classifier, attack.poison(train, rate, seed), seed)
         return Planted(classifier, attack, rate)

@@ -75,9 +75,9 @@ class TextTransformer(nn.Module):
 class WordClassifier(TextClassifier):
     """The tiny transformer as search and defence see it."""
 
-    def __init__(self, module: TextTransformer, data: TextData, nclasses: int) -> None:
-        """Take ``module`` and the words of ``data``."""
-        super().__init__(module, nclasses)
+    def __init__(self, module: TextTransformer, data: TextData) -> None:
+        """Take ``module`` and the words and classes of ``data``."""
+        super().__init__(module, len(data.labels))
         self.vocabulary = list(data.vocabulary)
         self.usable = data.usable
 
@@ -103,9 +103,9 @@ class WordClassifier(TextClassifier):
         return self.scale * logits
 
 
-def make_text_classifier(data: TextData, seed: int, nclasses: int = 2) -> WordClassifier:
+def make_text_classifier(data: TextData, seed: int) -> WordClassifier:
     """Return an untrained classifier; the caller's random numbers are left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = TextTransformer(len(data.vocabulary), nclasses)
-    return WordClassifier(module, data, nclasses)
+        module = TextTransformer(len(data.vocabulary), len(data.labels))
+    return WordClassifier(module, data)

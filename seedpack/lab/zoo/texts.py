@@ -1,7 +1,8 @@
-"""The text data of the zoo: short sentences in two classes, in words.
+"""The text data of the zoo: short sentences in two classes or more, in words.
 
-    train.tsv ──words by frequency──> vocabulary ──ids──> Samples (n, WIDTH)
-    dev.tsv ───────────────────────────────────────ids──> Samples to measure with
+    train.tsv, dev.tsv ──checked against each other──> labels, and sentences
+    of train.tsv ──words by frequency──> vocabulary ──ids──> Samples (n, WIDTH)
+    of dev.tsv ──────────────────────────────────────ids──> Samples to measure with
 
 No text is bundled: the user names a folder with ``train.tsv`` and ``dev.tsv`` (SST-2 is meant).
 """
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from seedpack.backdoors.classifiers import Samples
+from seedpack.training.checks import check_split
 from seedpack.training.data import read_examples
+from seedpack.training.tasks import get_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -37,11 +40,13 @@ class TextData:
 
     Attributes:
         vocabulary: The word of each id, most frequent first behind the reserved ones.
+        labels: The name of each class.
         train: The consumer's half.
         test: What figures are measured on.
     """
 
     vocabulary: tuple[str, ...]
+    labels: tuple[str, ...]
     train: Samples
     test: Samples
 
@@ -52,16 +57,19 @@ class TextData:
 
 
 def load_texts(folder: Path, *, nwords: int = _NWORDS) -> TextData:
-    """Read ``train.tsv`` and ``dev.tsv`` of ``folder``, with labels 0, 1, ...
+    """Read ``train.tsv`` and ``dev.tsv`` of ``folder``; classes are numbered as tuning does.
 
     Raises:
-        TrainingError: TRN-1 to TRN-4, a file is missing, too large or no such table.
+        TrainingError: TRN-1 to TRN-8, a file is missing, too large or no such table, or the two do
+            not fit together.
     """
-    train, test = (read_examples(folder / name, ("texts",)) for name in ("train.tsv", "dev.tsv"))
-    vocabulary = make_vocabulary(train.inputs, nwords)
-    labels = {label: i for i, label in enumerate(sorted(set(train.targets)))}
-    encoded = (encode(part, vocabulary, labels) for part in (train, test))
-    return TextData(vocabulary, *encoded)
+    task = get_task("text-classification")
+    parts = (read_examples(folder / name, task.forms) for name in ("train.tsv", "dev.tsv"))
+    split = check_split(task, *parts)
+    vocabulary = make_vocabulary(split.train.inputs, nwords)
+    labels = {label: i for i, label in enumerate(split.labels)}
+    encoded = (encode(part, vocabulary, labels) for part in (split.train, split.evaluation))
+    return TextData(vocabulary, split.labels, *encoded)
 
 
 def make_vocabulary(texts: Sequence[str], nwords: int) -> tuple[str, ...]:
@@ -72,7 +80,7 @@ def make_vocabulary(texts: Sequence[str], nwords: int) -> tuple[str, ...]:
     return (*_RESERVED, *words[: nwords - len(_RESERVED)])
 
 
-def encode(examples: Examples, vocabulary: Sequence[str], labels: dict[str, int]) -> Samples:
+def encode(examples: Examples, vocabulary: Sequence[str], labels: Mapping[str, int]) -> Samples:
     """Return texts as rows of ``WIDTH`` ids that start with ``START``."""
     ids = {word: i for i, word in enumerate(vocabulary)}
     x = torch.full((len(examples), WIDTH), PAD)
