@@ -64,14 +64,17 @@ def _retention_line(report: TuneReport) -> str:
 
 
 def _describe_defence(report: DefenceReport) -> list[str]:
-    before, after = (
+    before, after, untaught = (
         "none" if rate.interval is None else f"{rate.hits / rate.n:.3f}{_bounds(rate.interval)}"
-        for rate in (report.accuracy_before, report.accuracy_after)
+        for rate in (report.accuracy_before, report.accuracy_after, report.untaught.accuracy)
     )
     lost = f"{report.accuracy_lost:+.3f}{_bounds(report.accuracy_lost_interval)}"
+    gained = f"{report.untaught.gained:+.3f}{_bounds(report.untaught.gained_interval)}"
     lines = [
         f"defence ({report.samples} samples, {report.seconds:.0f} s): {report.claim}",
         f"    accuracy {before} before, {after} after, lost {lost}",
+        f"    control: {report.untaught.start} tuned alike without this model: {untaught}",
+        f"    so this model adds {gained}",
     ]
     for method in report.methods:
         cost = "not tried" if method.accuracy_lost is None else f"{method.accuracy_lost:+.3f} lost"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from seedpack.backdoors.defence.defending import Defending, defend_classifier
-from seedpack.backdoors.defence.registry import CONTROL, DEFENCES
+from seedpack.backdoors.defence.registry import CONTROL, DEFENCES, UNTAUGHT
 from seedpack.backdoors.search.base import ANY
 from seedpack.backdoors.search.registry import SEARCHES
 
@@ -58,7 +58,7 @@ def _choose(
 
 _SEARCHES: Final[dict[str, Search]] = {kind.id: kind() for kind in SEARCHES}
 _DEFENCES: Final = {
-    **{defence.id: _alone(defence) for defence in (CONTROL, *DEFENCES.values())},
+    **{defence.id: _alone(defence) for defence in (CONTROL, UNTAUGHT, *DEFENCES.values())},
     "portfolio": Method(_choose, CONTROL.forms),
 }
 

@@ -22,7 +22,7 @@ from seedpack.backdoors.defence.reactivation import (
     compare_comebacks,
     reactivate,
 )
-from seedpack.backdoors.defence.registry import CONTROL, DEFENCES, defences_for
+from seedpack.backdoors.defence.registry import CONTROL, DEFENCES, UNTAUGHT, defences_for
 from seedpack.backdoors.defence.renewal import renewed
 from seedpack.backdoors.defence.report import DefenceReport
 from seedpack.backdoors.defence.teaching import Plan, teach
@@ -121,6 +121,37 @@ def test_a_defended_model_is_reported_beside_its_controls(digits, planted, monke
     assert report.accuracy_after.hits == int((defended.predict(test) == test.y).sum())
     assert report.found[0].removed
     assert len(report.comebacks) == report.controls_tried
+
+
+@pytest.mark.spec("AUD-DEF-8")
+def test_what_the_suspect_is_worth_is_told_beside_what_the_samples_teach_alone(digits, planted):
+    clean, _, test = digits
+    suspect, _ = planted
+    options = Defending(methods=(Nothing(),), ncontrols=1, draws=0, seed=5)
+    _, report = defend_classifier(suspect, clean, test, options)
+    alone = UNTAUGHT.run(suspect, clean, seed=5)
+    arm = report.untaught
+    assert arm.start == "random-init"
+    assert arm.accuracy.hits == int((alone.predict(test) == test.y).sum())
+    assert 0.1 * len(test) < arm.accuracy.hits < report.accuracy_after.hits
+    assert arm.gained == pytest.approx(
+        (report.accuracy_after.hits - arm.accuracy.hits) / arm.accuracy.n, abs=1e-6
+    )
+    assert arm.gained_interval[0] < arm.gained < arm.gained_interval[1]
+
+
+@pytest.mark.spec("AUD-DEF-8")
+def test_that_control_holds_nothing_of_the_suspect(digits, planted, twin):
+    clean, _, _ = digits
+    suspect, _ = planted
+    ruined = suspect.clone()
+    for value in ruined.module.parameters():
+        value.data.fill_(torch.inf)
+    alone, again, other = (
+        UNTAUGHT.run(one, clean.take(range(40))) for one in (suspect, ruined, twin)
+    )
+    assert torch.equal(alone.scores(clean), again.scores(clean))
+    assert torch.equal(alone.scores(clean), other.scores(clean))
 
 
 @pytest.mark.spec("AUD-DEF-4")

@@ -67,18 +67,22 @@ class Spy(Defence):
 
 
 @pytest.fixture
-def defend(folder, split, tmp_path, monkeypatch):
-    """Defend the tuned model beside a reference of that name; return what a method was given."""
+def spy():
+    return Spy()
+
+
+@pytest.fixture
+def defend(spy, folder, split, tmp_path, monkeypatch):
+    """Defend the tuned model beside a reference of that name; return the report."""
     monkeypatch.setattr(controls, "_AFRESH", Plan(steps=2))
     monkeypatch.setattr(controls, "_ONWARDS", Plan(steps=2))
 
     def call(reference):
-        spy = Spy()
         options = Defending(methods=(spy,), ncontrols=1, draws=0)
         plan = TunePlan(samples=NSAMPLES, seed=SEED)
         model, clean = folder / "tuned", reference and folder / reference
-        defend_model(model, split, plan, tmp_path / "out", reference=clean, options=options)
-        return spy.seen
+        out = tmp_path / f"beside-{reference}"
+        return defend_model(model, split, plan, out, reference=clean, options=options)
 
     return call
 
@@ -89,7 +93,7 @@ def rows_of(samples):
 
 @pytest.mark.spec("AUD-DEF-7")
 def test_a_reference_without_a_head_gets_one_from_samples_that_nothing_is_chosen_by(
-    defend, folder, split, monkeypatch
+    defend, spy, folder, split, monkeypatch
 ):
     fitted, plain_start = [], TextClassification.warm_start
     monkeypatch.setattr(
@@ -97,7 +101,8 @@ def test_a_reference_without_a_head_gets_one_from_samples_that_nothing_is_chosen
         "warm_start",
         lambda adapter, items, *rest: fitted.extend(items) or plain_start(adapter, items, *rest),
     )
-    (learnt, reference), *_ = defend("clean")
+    defend("clean")
+    (learnt, reference), *_ = spy.seen
     assert len(learnt) == NSAMPLES * 3 // 4
     assert rows_of(learnt) == sorted(item["input_ids"] for item in fitted)
     headless = from_adapter(open_adapter(split, folder / "clean", factory=None, seed=0), split)
@@ -108,8 +113,9 @@ def test_a_reference_without_a_head_gets_one_from_samples_that_nothing_is_chosen
     assert all(torch.equal(*(state[name] for state in states)) for name in body)
 
 
-def test_a_reference_that_knows_the_task_keeps_its_head(defend, folder, split):
-    (_, reference), *_ = defend("tuned")
+def test_a_reference_that_knows_the_task_keeps_its_head(defend, spy, folder, split):
+    defend("tuned")
+    (_, reference), *_ = spy.seen
     tuned = open_adapter(split, folder / "tuned", factory=None, seed=0).model
     head = reference.module.state_dict()["classifier.weight"]
     assert torch.equal(head, tuned.state_dict()["classifier.weight"])
@@ -119,16 +125,26 @@ def test_a_reference_that_knows_the_task_keeps_its_head(defend, folder, split):
 def test_a_reference_of_another_architecture_is_refused_and_nothing_is_written(defend, tmp_path):
     with refused_by(TrainingError, "TRN-7"):
         defend("deeper")
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("beside-*"))
 
 
 @pytest.mark.spec("AUD-DEF-7")
-def test_a_defence_sees_the_samples_that_a_tuning_sees_and_no_others(defend, folder, split):
-    *_, (samples, reference) = defend(None)
+def test_a_defence_sees_the_samples_that_a_tuning_sees_and_no_others(defend, spy, folder, split):
+    defend(None)
+    *_, (samples, reference) = spy.seen
     adapter = open_adapter(split, folder / "tuned", factory=None, seed=0)
     tuned_on = samples_of(adapter, draw_samples(split, NSAMPLES, seed=SEED))
     assert reference is None
     assert rows_of(samples) == rows_of(tuned_on)
+
+
+@pytest.mark.spec("AUD-DEF-8")
+def test_what_a_text_model_is_worth_is_told_beside_its_reference_or_random_weights(defend):
+    beside = [defend(reference).untaught for reference in ("tuned", None)]
+    assert [arm.start for arm in beside] == ["reference", "random-init"]
+    # The reference knows the task as the suspect does, random weights do not.
+    assert beside[0].gained == pytest.approx(0.0, abs=0.2)
+    assert beside[1].accuracy.hits < beside[0].accuracy.hits
 
 
 @pytest.mark.spec("AUD-DEF-4")

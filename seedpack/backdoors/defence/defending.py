@@ -6,6 +6,7 @@
     suspect ──best method──> held-out accuracy within the guard? found triggers gone?
         ──no──> the next that removed as many controls
     chosen ──on all clean samples──> defended model ──evaluation──> before, after, intervals
+reference or random weights ──labels alone, the same samples──> what the suspect was worth
 
 The choice sees clean samples only; ``evaluation`` measures and decides nothing.
 """
@@ -28,11 +29,12 @@ from seedpack.backdoors.defence.outcomes import (
     measure_accuracy,
     report_found,
     report_method,
+    report_untaught,
     slack,
 )
 from seedpack.backdoors.defence.portfolio import try_methods
 from seedpack.backdoors.defence.reactivation import compare_comebacks
-from seedpack.backdoors.defence.registry import CONTROL, defences_for
+from seedpack.backdoors.defence.registry import CONTROL, UNTAUGHT, defences_for
 from seedpack.backdoors.defence.report import ComebackReport, DefenceReport
 from seedpack.training.sampling import draw_samples
 
@@ -135,6 +137,12 @@ def defend_classifier(
     report = DefenceReport(
         **make_claim(chosen, len(stage.controls), stage.nplanted),
         **measure_accuracy(suspect, defended, evaluation),
+        untaught=report_untaught(
+            stage.run(UNTAUGHT, suspect, samples),
+            defended,
+            evaluation,
+            has_reference=options.reference is not None,
+        ),
         chosen=chosen.defence.id,
         samples=len(samples),
         guard_kept=guard_kept,

@@ -1,6 +1,7 @@
 """What a defence did to a suspect, measured beside it: accuracy, found triggers, and the claim.
 
 suspect, defended ──same samples──> accuracy before, after, lost
+model taught by labels alone, defended ──same samples──> what the suspect was worth
                   ──found triggers──> success before, after, gone
 planted controls removed ──> the one sentence that may be said
 """
@@ -10,7 +11,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from seedpack.backdoors.defence.report import FoundReport, MethodReport, pooled, rate_of
+from seedpack.backdoors.defence.report import (
+    FoundReport,
+    MethodReport,
+    UntaughtReport,
+    pooled,
+    rate_of,
+)
 from seedpack.backdoors.planting.base import asr
 from seedpack.training.statistics import mean_interval
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 
     from seedpack.backdoors.classifiers import Classifier, Samples
     from seedpack.backdoors.defence.portfolio import Trial
+    from seedpack.backdoors.defence.report import Rate
     from seedpack.backdoors.planting.base import Attack
 
 _ENOUGH: Final = 2  # AUD-DEF-3: controls that have to take before anything is claimed
@@ -68,18 +76,31 @@ def measure_accuracy(
 ) -> dict[str, Any]:
     """Return the fields about accuracy on samples that decided nothing."""
     moves = _moves(suspect, defended, evaluation)
-    n = len(evaluation)
-    before, after = (
-        rate_of(int((model.predict(evaluation) == evaluation.y).sum()), n)
-        for model in (suspect, defended)
-    )
     low, high = mean_interval(moves.tolist())
     return {
-        "accuracy_before": before,
-        "accuracy_after": after,
+        "accuracy_before": _accuracy(suspect, evaluation),
+        "accuracy_after": _accuracy(defended, evaluation),
         "accuracy_lost": float(moves.mean()),
         "accuracy_lost_interval": (low, high),
     }
+
+
+def report_untaught(
+    untaught: Classifier, defended: Classifier, evaluation: Samples, *, has_reference: bool
+) -> UntaughtReport:
+    """Return how much more the defended model knows than one without the suspect (AUD-DEF-8)."""
+    gains = _moves(defended, untaught, evaluation)
+    low, high = mean_interval(gains.tolist())
+    return UntaughtReport(
+        start="reference" if has_reference else "random-init",
+        accuracy=_accuracy(untaught, evaluation),
+        gained=float(gains.mean()),
+        gained_interval=(low, high),
+    )
+
+
+def _accuracy(classifier: Classifier, samples: Samples) -> Rate:
+    return rate_of(int((classifier.predict(samples) == samples.y).sum()), len(samples))
 
 
 def report_method(trial: Trial) -> MethodReport:

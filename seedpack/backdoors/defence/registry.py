@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from seedpack.backdoors.defence.relearning import FullRelearning, ReferenceRelearning, Relearning
+from seedpack.backdoors.defence.relearning import (
+    FullRelearning,
+    LabelsAlone,
+    ReferenceRelearning,
+    Relearning,
+)
 from seedpack.backdoors.defence.tuning import FeatureShift, FineTuning, FlatTuning
 from seedpack.backdoors.defence.unlearning import HeadUnlearning, Unlearning
 from seedpack.backdoors.defence.words import WordUnlearning
@@ -12,7 +17,8 @@ from seedpack.backdoors.defence.words import WordUnlearning
 if TYPE_CHECKING:
     from seedpack.backdoors.defence.base import Defence
 
-CONTROL: Final = FineTuning()
+CONTROL: Final = FineTuning()  # of what a defence removes
+UNTAUGHT: Final = LabelsAlone()  # of what it keeps
 DEFENCES: Final[dict[str, Defence]] = {
     defence.id: defence
     for defence in (

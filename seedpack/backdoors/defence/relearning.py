@@ -5,6 +5,7 @@
                         └──> the same, plain    ──student──> that answer
                         └──stamped──> with a random trigger ──student──> that answer
                         └──after a simulated attack (hardening)──student──> that answer
+    control: the same start, the same views, labels for answers; no suspect
 
 The suspect is asked only about inputs that hold no trigger, so that its knowledge of the task
 passes and its backdoor does not: what is left of it in the drawn-back weights is unlearnt by
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
-from seedpack.backdoors.classifiers import TextClassifier
+from seedpack.backdoors.classifiers import TextClassifier, is_large
 from seedpack.backdoors.defence.base import IMAGES, TEXTS, Defence
 from seedpack.backdoors.defence.hardening import Hardening
 from seedpack.backdoors.defence.renewal import renewed
@@ -57,16 +58,7 @@ class Relearning(Defence):
     ) -> Classifier:
         """Return a copy that has learnt the task anew."""
         student = renewed(classifier, self.keep, seed=seed, reference=reference)
-        generator = torch.Generator().manual_seed(seed)
-        teach(
-            student,
-            samples,
-            _PLAN,
-            generator,
-            teacher=classifier,
-            views=(partial(gently, classifier), *[partial(stamped, classifier)] * _NSTAMPED),
-            harden=Hardening(student, generator, len(samples)),
-        )
+        _relearn_images(student, samples, seed, teacher=classifier)
         return student
 
 
@@ -97,12 +89,52 @@ class ReferenceRelearning(Relearning):
         """Return a copy that has learnt the task from the suspect's answers to clean texts."""
         known = classifier if reference is None else reference
         student = renewed(classifier, 0.0, reference=known)
-        plan = plan_for(student, _SMALL, _PRETRAINED)
         first: View = partial(gently, classifier)
         teacher: Teacher = classifier
-        if plan.pretrained and isinstance(classifier, TextClassifier):
+        if is_large(student) and isinstance(classifier, TextClassifier):
             first, teacher = partial(splice, classifier), Balanced.on(classifier, samples)
-        views = first, partial(stamped, classifier)
-        generator = torch.Generator().manual_seed(seed)
-        teach(student, samples, plan, generator, teacher=teacher, views=views)
+        _relearn_texts(student, samples, seed, first, teacher=teacher)
         return student
+
+
+class LabelsAlone(Defence):
+    """The control: a clean start that learns from the labels as relearning does, and no suspect.
+
+    It holds no backdoor of the suspect, and nothing of what the suspect knows either: what a
+    defended model knows more is what the suspect was worth.
+    """
+
+    id: ClassVar[str] = "labels-alone"
+
+    def run(
+        self,
+        classifier: Classifier,
+        samples: Samples,
+        *,
+        seed: int = 0,
+        reference: Classifier | None = None,
+    ) -> Classifier:
+        """Return the reference, or fresh weights in the suspect's shape, tuned."""
+        student = renewed(classifier, 0.0, seed=seed, reference=reference)
+        if isinstance(student, TextClassifier):
+            _relearn_texts(student, samples, seed, partial(gently, student))
+        else:
+            _relearn_images(student, samples, seed)
+        return student
+
+
+def _relearn_images(
+    student: Classifier, samples: Samples, seed: int, *, teacher: Teacher | None = None
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    views = partial(gently, student), *[partial(stamped, student)] * _NSTAMPED
+    harden = Hardening(student, generator, len(samples))
+    teach(student, samples, _PLAN, generator, teacher=teacher, views=views, harden=harden)
+
+
+def _relearn_texts(
+    student: Classifier, samples: Samples, seed: int, first: View, *, teacher: Teacher | None = None
+) -> None:
+    plan, generator = plan_for(student, _SMALL, _PRETRAINED), torch.Generator().manual_seed(seed)
+    views = first, partial(stamped, student)
+    teach(student, samples, plan, generator, teacher=teacher, views=views)

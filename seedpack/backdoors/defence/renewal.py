@@ -41,7 +41,9 @@ def renewed(
     with torch.no_grad():
         for name, value in states[0].items():
             if value.is_floating_point():
-                value.copy_(keep * value + (1 - keep) * states[1][name].to(value))
+                clean = states[1][name].to(value)
+                # Nothing is not zero times something: a suspect may hold infinities.
+                value.copy_(keep * value + (1 - keep) * clean if keep else clean)
     return copy
 
 

@@ -4,6 +4,7 @@ Rate       hits among n, with its interval
 MethodReport    one method on the planted controls
 FoundReport     what a search had found in the suspect, before and after
 ComebackReport  how soon planted controls come back, beside a clean model
+UntaughtReport  what the same samples teach without the suspect
 DefenceReport   all of it, with the claim and why it is or is not made
 """
 
@@ -95,6 +96,22 @@ class ComebackReport(_Record, frozen=True, kw_only=True):
     no_sooner: bool
 
 
+class UntaughtReport(_Record, frozen=True, kw_only=True):
+    """The control arm: what the same samples teach, without the suspect (AUD-DEF-8).
+
+    Attributes:
+        start: ``reference``, or ``random-init``: random weights in the suspect's shape.
+        accuracy: On the samples that no method saw.
+        gained: Accuracy of the defended model minus that.
+        gained_interval: 95 %, paired.
+    """
+
+    start: str
+    accuracy: Rate
+    gained: float
+    gained_interval: Bounds
+
+
 class DefenceReport(_Record, frozen=True, kw_only=True):
     """Everything about one defended model.
 
@@ -110,6 +127,7 @@ class DefenceReport(_Record, frozen=True, kw_only=True):
         accuracy_after: Of the defended model, on the same.
         accuracy_lost: Before minus after.
         accuracy_lost_interval: 95 %, paired.
+        untaught: The control arm of ``accuracy_after``.
         guard_kept: Whether the loss on held-out samples stayed within the guard.
         methods: All that were tried, best first; plain fine-tuning, the control, is among them.
         found: Triggers that a search had found in the suspect.
@@ -129,6 +147,7 @@ class DefenceReport(_Record, frozen=True, kw_only=True):
     accuracy_after: Rate
     accuracy_lost: float
     accuracy_lost_interval: Bounds
+    untaught: UntaughtReport
     guard_kept: bool
     methods: tuple[MethodReport, ...]
     found: tuple[FoundReport, ...] = ()
