@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from seedpack.lab.benchmark import Report
     from seedpack.lab.metrics import Mean, Rate
@@ -15,19 +15,60 @@ if TYPE_CHECKING:
 
 _NOTE: Final = """\
 Shares with 95 % intervals. TPR: found where 5 % of the clean models may raise alarm; found, false
-alarms: at the limit fixed beforehand. Removed: success rate (ASR) at most 10 %, or at most
-5 points above that of the clean twin. Effect: what the trigger adds to the share of the same
-victims that get the target without it; above twins: how much more that is than in clean twins.
-Cost: accuracy lost, in points.
+alarms: at the limit fixed beforehand.
+Removed: success rate (ASR) at most 10 %, or at most 5 points above that of the clean twin. Cost:
+accuracy lost, in points. Effect: what the trigger adds to the share of the same victims that get
+the target without it; above twins: how much more that is than in clean twins.
 No sooner: of those removed, how many come back no sooner than clean twins learn them, where the
-attacker has the defender's very samples; unseen: samples that are new to all models. Alike: a
-clean twin that went through the same defence, in the place of the defended model (removed,
-effect), or of the clean twins (no sooner). Clean, the control: what one more clean twin,
-undefended, reaches in the place of the defended model."""
-_DEFENCE_HEAD: Final = (
-    *("defence", "samples", "group", "n", "ASR", "removed", "alike", "clean"),
-    *("effect", "above twins", "alike", "clean", "cost"),
-    *("no sooner", "alike", "clean", "unseen", "clean", "s"),
+attacker has the defender's very samples; unseen: samples that are new to all models.
+Two controls: "twin defended" is a clean twin that went through the same defence, "clean" one more
+clean twin, undefended; both stand in the place of the defended model, but for "no sooner than twin
+defended", which compares the defended model with that."""
+
+
+class _DefenceTable(NamedTuple):
+    """Columns about one question, behind those that name the row."""
+
+    title: str
+    head: tuple[str, ...]
+    cells: Callable[[DefenceRow], tuple[str, ...]]
+
+
+_DEFENCE_TABLES: Final = (
+    _DefenceTable(
+        "What is left",
+        ("n", "ASR", "removed", "twin defended", "clean", "cost", "s"),
+        lambda row: (
+            str(row.removed.n if row.removed else 0),
+            f"{row.asr_before:.2f} -> {row.asr_after:.2f}",
+            _rate(row.removed),
+            _rate(row.removed_alike),
+            _rate(row.removed_clean),
+            _mean(row.accuracy_cost, "{:.1f}", 100),
+            f"{row.seconds:.1f}",
+        ),
+    ),
+    _DefenceTable(
+        "What the trigger does by itself",
+        ("effect", "above twins", "twin defended", "clean"),
+        lambda row: (
+            _mean(row.effect),
+            _mean(row.effect_above),
+            _mean(row.effect_above_alike),
+            _mean(row.effect_above_clean),
+        ),
+    ),
+    _DefenceTable(
+        "What comes back",
+        ("no sooner", "clean", "unseen", "clean, unseen", "no sooner than twin defended"),
+        lambda row: (
+            _rate(row.no_sooner),
+            _rate(row.no_sooner_clean),
+            _rate(row.no_sooner_unseen),
+            _rate(row.no_sooner_unseen_clean),
+            _rate(row.no_sooner_alike),
+        ),
+    ),
 )
 
 
@@ -55,8 +96,14 @@ def _family_lines(family: FamilyReport) -> Iterator[str]:
         head = ("detector", "group", "n", "AUC", "TPR", "found", "false alarms", "s")
         yield from _table(head, [_detector_cells(row) for row in family.detectors])
     if family.defences:
-        yield ""
-        yield from _table(_DEFENCE_HEAD, [_defence_cells(row) for row in family.defences])
+        yield from _defence_lines(family.defences)
+
+
+def _defence_lines(rows: Sequence[DefenceRow]) -> Iterator[str]:
+    for table in _DEFENCE_TABLES:
+        yield from ("", table.title)
+        named = [(row.defence, str(row.samples), row.group, *table.cells(row)) for row in rows]
+        yield from _table(("defence", "samples", "group", *table.head), named)
 
 
 def _detector_cells(row: DetectorRow) -> tuple[str, ...]:
@@ -68,30 +115,6 @@ def _detector_cells(row: DetectorRow) -> tuple[str, ...]:
         _rate(row.tpr),
         _rate(row.found),
         _rate(row.false_alarms),
-        f"{row.seconds:.1f}",
-    )
-
-
-def _defence_cells(row: DefenceRow) -> tuple[str, ...]:
-    return (
-        row.defence,
-        str(row.samples),
-        row.group,
-        str(row.removed.n if row.removed else 0),
-        f"{row.asr_before:.2f} -> {row.asr_after:.2f}",
-        _rate(row.removed),
-        _rate(row.removed_alike),
-        _rate(row.removed_clean),
-        _mean(row.effect),
-        _mean(row.effect_above),
-        _mean(row.effect_above_alike),
-        _mean(row.effect_above_clean),
-        _mean(row.accuracy_cost, "{:.1f}", 100),
-        _rate(row.no_sooner),
-        _rate(row.no_sooner_alike),
-        _rate(row.no_sooner_clean),
-        _rate(row.no_sooner_unseen),
-        _rate(row.no_sooner_unseen_clean),
         f"{row.seconds:.1f}",
     )
 
