@@ -1,6 +1,7 @@
 """``--audit`` and ``--defend``: what they start.
 
 AuditOptions ──> model assembled, tuned, defended ──audits──> report ──> stdout, DIR
+                                             └──what the defence did──┘
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def audit_model(
     chosen: AuditOptions,
     learned: TuningOptions,
     base: Path | None,
+    *,
+    defence: DefenceReport | None = None,
 ) -> AuditReport:
     """Audit ``model``, which was assembled from ``contents``, as ``chosen`` says.
 
@@ -45,6 +48,7 @@ def audit_model(
         chosen: Which audits and how hard.
         learned: Task and data.
         base: Of a delta seed.
+        defence: What it did, where there was one; stands in the report before the audits.
 
     Raises:
         SeedError: Data or report cannot be used; a single audit that cannot be done is undecided.
@@ -68,6 +72,10 @@ def audit_model(
         processes=chosen.jobs,
         progress=_watch(),
     )
+    if defence is not None:
+        from seedpack.audits.defended import add_defence  # noqa: PLC0415
+
+        report = add_defence(report, defence)
     if chosen.cache is None:
         forget_arms(folder)
     if chosen.folder is not None:

@@ -231,7 +231,7 @@ def tune_seed(
     assemble: Callable[[Path], AssemblyReport],
     *,
     defend: Callable[[Path, Split, TunePlan, Path], DefenceReport] | None,
-    audit: Callable[[Path, Path], AuditReport | None],
+    audit: Callable[[Path, Path, DefenceReport | None], AuditReport | None],
 ) -> Outcome:
     """Check the data, assemble a working copy with ``assemble``, tune it into ``out``.
 
@@ -242,7 +242,7 @@ def tune_seed(
         assemble: Writes the model to a path.
         defend: Takes the tuned model, data, plan, and where the defended one goes; None: the
             tuned one stays as it is.
-        audit: Takes the assembled model and the final one.
+        audit: Takes the assembled model, the final one, and what a defence did to it.
     """
     from seedpack.files import atomic_output  # noqa: PLC0415
     from seedpack.tune import load_split, tune  # noqa: PLC0415
@@ -264,7 +264,7 @@ def tune_seed(
         tuned = out if defend is None else Path(folder) / f"tuned{ending}"
         report = tune(copy, split, plan, output=tuned, progress=_watch())
         defence = None if defend is None else defend(tuned, split, plan, out)
-        audited = audit(copy, out)
+        audited = audit(copy, out, defence)
     if options.report is not None:
         with atomic_output(options.report, overwrite=True) as file:
             file.write((json.dumps(report.as_dict(), indent=2) + "\n").encode())

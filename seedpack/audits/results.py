@@ -265,7 +265,7 @@ class AuditReport(_Record, frozen=True, kw_only=True):
         subject: What was audited.
         profile: How hard: quick, standard or deep.
         status: The worst of the results: fail, then undecided, then pass.
-        results: In the order of the registry.
+        results: What a defence did, where there was one; then audits in the order of the registry.
         skipped: Audits that were not run, each with what was lacking.
         created: Seconds since 1970.
         tool: Name and version of what wrote it.

@@ -89,14 +89,15 @@ def test_a_seed_that_keeps_nothing_fails_with_status_10_and_a_tuned_model_is_sti
 
 
 @pytest.mark.slow
-@pytest.mark.spec("AUD-DEF-3")
+@pytest.mark.spec("AUD-DEF-3", "AUD-DEF-9")
 def test_a_defended_model_is_written_with_what_the_defence_did_to_planted_controls(
     shell: Shell,
 ) -> None:
     words = ("assemble", "net.seed", "-o", "defended.safetensors", "--key", "acme.pub", *DATA)
-    done = shell(*words, "--samples", "100", "--defend", "--no-control", "--format", "json")
-    assert done.status == 0, done.stderr
-    report = json.loads(done.stdout)["defence"]
+    words += ("--samples", "100", "--defend", "--no-control", "--audit", "quick,retention")
+    done = shell(*words, "--jobs", "1", "--format", "json")
+    assert done.status in {0, 10}, done.stderr
+    report, audit = (json.loads(done.stdout)[part] for part in ("defence", "audit"))
     assert report["samples"] == 100
     assert report["controls_planted"] >= 2
     assert "fine-tuning" in {method["method"] for method in report["methods"]}
@@ -104,6 +105,12 @@ def test_a_defended_model_is_written_with_what_the_defence_did_to_planted_contro
     assert load_file(shell.folder / "defended.safetensors").keys() == (
         load_file(shell.folder / "net.safetensors").keys()
     )
+    told, audited = audit["results"]
+    assert (told["audit"], audited["audit"]) == ("defence", "retention")
+    after = next(row for row in told["figures"] if row["name"] == "accuracy after the defence")
+    assert after["value"] == report["accuracy_after"]["hits"] / report["accuracy_after"]["n"]
+    assert after["control"] > after["chance"] == 0.1
+    assert report["untaught"]["start"] == "random-init"
 
 
 def test_without_data_what_needs_them_is_named_and_nothing_passes(shell: Shell) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from seedpack.assemble import AssemblyReport
     from seedpack.audits import AuditReport
+    from seedpack.backdoors.defence.report import DefenceReport
     from seedpack.seed.contents import Contents
 
 
@@ -187,10 +188,12 @@ def _consume(
 ) -> tuning.Outcome:
     """Assemble; tune, defend and audit if so asked."""
 
-    def audit_to(model: Path, final: Path | None) -> AuditReport | None:
+    def audit_to(
+        model: Path, final: Path | None, defended: DefenceReport | None = None
+    ) -> AuditReport | None:
         if audits is None:
             return None
-        return auditing.audit_model(contents, model, final, audits, learned, base)
+        return auditing.audit_model(contents, model, final, audits, learned, base, defence=defended)
 
     try:
         if learned.task is not None:

@@ -145,6 +145,8 @@ def defend_classifier(
         ),
         chosen=chosen.defence.id,
         samples=len(samples),
+        chance=1 / suspect.nclasses,
+        guard=options.guard,
         guard_kept=guard_kept,
         methods=tuple(report_method(trial) for trial in (*trials, *stage.race((CONTROL,)))),
         found=tuple(

@@ -123,12 +123,14 @@ class DefenceReport(_Record, frozen=True, kw_only=True):
         claim: What may be said, in one sentence.
         chosen: Id of the method applied.
         samples: Clean samples that it learnt from.
+        chance: Accuracy of uniformly random answers.
         accuracy_before: Of the suspect, on samples that no method saw.
         accuracy_after: Of the defended model, on the same.
         accuracy_lost: Before minus after.
         accuracy_lost_interval: 95 %, paired.
         untaught: The control arm of ``accuracy_after``.
-        guard_kept: Whether the loss on held-out samples stayed within the guard.
+        guard: Accuracy that the defence may cost.
+        guard_kept: Whether the loss on held-out samples stayed within it, and two standard errors.
         methods: All that were tried, best first; plain fine-tuning, the control, is among them.
         found: Triggers that a search had found in the suspect.
         comebacks: The reactivation test.
@@ -143,11 +145,13 @@ class DefenceReport(_Record, frozen=True, kw_only=True):
     claim: str
     chosen: str
     samples: int
+    chance: float
     accuracy_before: Rate
     accuracy_after: Rate
     accuracy_lost: float
     accuracy_lost_interval: Bounds
     untaught: UntaughtReport
+    guard: float
     guard_kept: bool
     methods: tuple[MethodReport, ...]
     found: tuple[FoundReport, ...] = ()
