@@ -47,11 +47,14 @@ class Samples:
         x: Images (n, c, h, w) or vectors (n, d) of float32; texts (n, length) of int64 ids.
         y: (n,) of int64; ``UNLABELLED`` where only a model's answer tells.
         mask: Of texts, (n, length): 1 where a token is.
+        candidates: Of what has no label, (n, nclasses) of bool: the classes that may be right;
+            None: any may be.
     """
 
     x: Tensor
     y: Tensor
     mask: Tensor | None = None
+    candidates: Tensor | None = None
 
     def __len__(self) -> int:
         """Return n."""
@@ -61,7 +64,8 @@ class Samples:
         """Return the samples at ``indices``, in that order, or where a mask (n,) is true."""
         at = torch.as_tensor(indices, device=self.y.device)
         at = at if at.dtype == torch.bool else at.to(torch.long)
-        return Samples(self.x[at], self.y[at], None if self.mask is None else self.mask[at])
+        others = (None if part is None else part[at] for part in (self.mask, self.candidates))
+        return Samples(self.x[at], self.y[at], *others)
 
     def by_length(self) -> Tensor:
         """Return the order (n,) from the shortest text to the longest; of others, as they stand."""

@@ -7,9 +7,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from seedpack.backdoors.classifiers import ImageClassifier, Samples
-from seedpack.backdoors.defence import relearning
+from seedpack.backdoors.classifiers import UNLABELLED, ImageClassifier, Samples
+from seedpack.backdoors.defence import relearning, teaching, views
 from seedpack.backdoors.defence.base import Defence, require_enough
 from seedpack.backdoors.defence.controls import Control, plant
 from seedpack.backdoors.defence.defending import Defending, defend_classifier
@@ -277,6 +279,71 @@ def test_views_keep_range_shape_and_classes(digits):
             assert float(seen.x.min()) >= -2 - 1e-5
             assert float(seen.x.max()) <= 3 + 1e-5
             assert not torch.equal(seen.x, samples.x)
+
+
+@given(st.integers(0, 500), st.sampled_from([(1, 8, 8), (3, 6, 10), (64,)]))
+def test_spliced_inputs_have_a_part_of_each_of_two_and_no_label(seed, shape):
+    # Each sample is of one value, so that each value tells whose it is.
+    own = torch.arange(40.0)
+    samples = Samples(own.view(40, *[1] * len(shape)).expand(40, *shape).clone(), own.long() % 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "gently", lambda _classifier, samples, _generator: samples)
+        wide = ImageClassifier(torch.nn.Flatten(), 10, 0.0, 39.0)
+        found = views.splice(wide, samples, torch.Generator().manual_seed(seed))
+    is_spliced = found.y == UNLABELLED
+    assert torch.equal(found.y[~is_spliced], samples.y[~is_spliced])
+    assert torch.equal(found.x[~is_spliced], samples.x[~is_spliced])
+    assert 5 < int(is_spliced.sum()) < 35
+    assert bool(found.candidates[range(40), samples.y].all())
+    assert int(found.candidates.sum(1).max()) == 2
+    for x, ours in zip(found.x[is_spliced], own[is_spliced], strict=True):
+        (theirs,) = {*x.flatten().tolist()} - {float(ours)} or {float(ours)}
+        is_theirs = (x == theirs) & (theirs != ours)
+        assert bool(found.candidates[int(ours), int(theirs) % 10])
+        assert float(is_theirs.float().mean()) <= 0.95
+        if len(shape) > 1:
+            rows, columns = is_theirs[0].all(1), is_theirs[0].all(0)
+            assert torch.equal(is_theirs[0], rows[:, None] | columns)
+            assert int(rows.diff().sum() + columns.diff().sum()) == int(theirs != ours)
+
+
+def test_a_suspect_is_believed_of_spliced_inputs_within_what_they_are_made_of():
+    told = torch.tensor([[4.0, 0.0, 0.0], [4.0, 0.0, 0.0], [0.0, 0.0, 4.0]])
+    candidates = torch.tensor([[True, True, False], [False, True, True], [True, True, False]])
+    y = torch.tensor([UNLABELLED, UNLABELLED, 1])
+    first = Samples(torch.zeros(3, 1), y, candidates=candidates)
+
+    class Told:
+        def scores(self, samples):
+            assert samples is first
+            return told
+
+    answers = teaching._answers(first, 3, Plan(trust=0.5), Told())
+    assert torch.allclose(answers[0], told[0].softmax(0))  # as it is: it may well be right
+    assert torch.allclose(answers[1], torch.tensor([0.0, 0.5, 0.5]))
+    assert torch.equal(answers[2], torch.tensor([0.0, 1.0, 0.0]))
+    assert torch.equal(first.take([2, 0]).candidates, candidates[[2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("count", "least", "most"), [(20, 0.45, 0.75), (100, 0.2, 0.45), (200, 0, 0)]
+)
+def test_the_fewer_samples_the_more_spliced_ones_is_a_suspect_asked_about(
+    digits, planted, monkeypatch, count, least, most
+):
+    seen = []
+
+    def spy(student, samples, plan, generator, *, teacher, views, harden):
+        del student, plan, harden
+        assert teacher is suspect
+        seen.append(views[0](samples, generator))
+
+    monkeypatch.setattr(relearning, "teach", spy)
+    _, train, _ = digits
+    suspect, _ = planted
+    DEFENCES["relearning"].run(suspect, train.take(range(count)))
+    (first,) = seen
+    assert least <= float((first.y == UNLABELLED).float().mean()) <= most
 
 
 def test_renewed_weights_lie_between_suspect_and_reference(planted, twin):

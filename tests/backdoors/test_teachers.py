@@ -12,7 +12,7 @@ from seedpack.backdoors.defence import relearning, teaching
 from seedpack.backdoors.defence.relearning import ReferenceRelearning
 from seedpack.backdoors.defence.teachers import Balanced
 from seedpack.backdoors.defence.teaching import Plan
-from seedpack.backdoors.defence.text_views import splice
+from seedpack.backdoors.defence.views import splice
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.texts import make_text_attack
 from seedpack.backdoors.texts import frame_of

@@ -370,12 +370,13 @@ def test_tables_show_each_figure_with_its_interval(cache):
 def test_the_command_prints_figures_as_json(run_cli, cache):
     command = (
         "lab", "backdoor", "--cache", cache, "--families", "mlp", "--clean", 2, "--planted", 6,
-        "--twins", 4, "--detectors", "recall", "--defences", "none",
+        "--twins", 4, "--detectors", "recall", "--defences", "none", "--defence-samples", 40,
     )  # fmt: skip
     done = run_cli(*command, "--format", "json")
     assert done.status == 0, done.stderr
     row = json.loads(done.stdout)
     assert row["plan"]["part"] == "development"
+    assert row["plan"]["defence_samples"] == [40]
     (family,) = row["families"]
     assert {r["group"] for r in family["detectors"]} == {"universal", "source-specific", "flip"}
     assert family["defences"] == []

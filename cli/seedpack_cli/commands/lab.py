@@ -85,6 +85,14 @@ def backdoor(
     samples: Annotated[
         int | None, typer.Option("--samples", min=20, help="Clean samples of a search.")
     ] = None,
+    defence_samples: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--defence-samples",
+            min=20,
+            help="Clean samples of a defence; may be given several times. Default: 200 and 50.",
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few models: minutes, wide bounds.")
@@ -111,6 +119,7 @@ def backdoor(
         "detectors": _words(detectors),
         "defences": _words(defences),
         "samples": samples,
+        "defence_samples": None if defence_samples is None else tuple(defence_samples),
         "jobs": jobs,
     }
     given = {name: value for name, value in asked.items() if value is not None}

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
+from seedpack.backdoors.classifiers import Samples
 from seedpack.backdoors.defence.views import stamped_alike
 
 if TYPE_CHECKING:
     from torch import Generator
 
-    from seedpack.backdoors.classifiers import Classifier, Samples
+    from seedpack.backdoors.classifiers import Classifier
 
 _HANDFUL: Final = 10  # triggered samples of the simulated attacker
 # Of a tensor's root mean square, at most: twenty of an attacker's steps. With few samples so much
@@ -59,12 +60,13 @@ class Hardening:
         """Add to ``.grad`` of the student's weights, every other time; no weight is changed.
 
         Args:
-            clean: A batch.
-            answers: To give to it (n, nclasses).
+            clean: A batch, with or without labels.
+            answers: To give to it (n, nclasses); the likeliest one stands for the label.
         """
         self.steps += 1
         if self.steps % _EVERY:
             return
+        clean = Samples(clean.x, answers.argmax(1))
         triggered = stamped_alike(self.student, clean, self.generator)
         weights = [w for w in self.student.module.parameters() if w.requires_grad]
         kept = [w.detach().clone() for w in weights]

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 
-from seedpack.backdoors.classifiers import TextClassifier, is_large
+from seedpack.backdoors.classifiers import TextClassifier
 from seedpack.backdoors.defence.base import IMAGES, TEXTS, Defence
 from seedpack.backdoors.defence.hardening import Hardening
 from seedpack.backdoors.defence.renewal import renewed
 from seedpack.backdoors.defence.teachers import Balanced
 from seedpack.backdoors.defence.teaching import Plan, plan_for, teach
-from seedpack.backdoors.defence.text_views import splice
-from seedpack.backdoors.defence.views import gently, stamped
+from seedpack.backdoors.defence.views import gently, splice, stamped
 
 if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier, Samples
@@ -39,6 +38,8 @@ _PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.5)
 _SMALL: Final = Plan(steps=150, rate=5e-4)
 _PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32, pretrained=True)
 _NSTAMPED: Final = 2  # views with random triggers per plain one
+_ENOUGH: Final = 200  # clean samples, from which on the suspect is asked about them alone
+_SPLICED: Final = 2 / 3  # share of spliced images and vectors; of fewer samples the more
 
 
 class Relearning(Defence):
@@ -58,7 +59,11 @@ class Relearning(Defence):
     ) -> Classifier:
         """Return a copy that has learnt the task anew."""
         student = renewed(classifier, self.keep, seed=seed, reference=reference)
-        _relearn_images(student, samples, seed, teacher=classifier)
+        few = 1 - len(samples) / _ENOUGH
+        view: View = partial(gently, classifier)
+        if few > 0:
+            view = partial(splice, classifier, share=_SPLICED * few)
+        _relearn_images(student, samples, seed, view, teacher=classifier)
         return student
 
 
@@ -91,7 +96,7 @@ class ReferenceRelearning(Relearning):
         student = renewed(classifier, 0.0, reference=known)
         first: View = partial(gently, classifier)
         teacher: Teacher = classifier
-        if is_large(student) and isinstance(classifier, TextClassifier):
+        if plan_for(student, _SMALL, _PRETRAINED).pretrained:
             first, teacher = partial(splice, classifier), Balanced.on(classifier, samples)
         _relearn_texts(student, samples, seed, first, teacher=teacher)
         return student
@@ -119,15 +124,15 @@ class LabelsAlone(Defence):
         if isinstance(student, TextClassifier):
             _relearn_texts(student, samples, seed, partial(gently, student))
         else:
-            _relearn_images(student, samples, seed)
+            _relearn_images(student, samples, seed, partial(gently, student))
         return student
 
 
 def _relearn_images(
-    student: Classifier, samples: Samples, seed: int, *, teacher: Teacher | None = None
+    student: Classifier, samples: Samples, seed: int, first: View, *, teacher: Teacher | None = None
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    views = partial(gently, student), *[partial(stamped, student)] * _NSTAMPED
+    views: list[View] = [first, *[partial(stamped, student)] * _NSTAMPED]
     harden = Hardening(student, generator, len(samples))
     teach(student, samples, _PLAN, generator, teacher=teacher, views=views, harden=harden)
 

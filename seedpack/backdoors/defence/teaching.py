@@ -3,6 +3,7 @@
     clean samples ──drawn; of large models' texts similar lengths together──> clean batch
     clean batch ──views──> view 0, view 1, ...          the first is the plain one
     teacher's answer to view 0, mixed with the label ──> what every view is to be answered with
+    no label: the teacher's alone, within the classes that can be right
     sum over views of the cross-entropy (+ penalty) ──AdamW or SAM──> student
     view 0 and its answers ──harden──> more gradients, added to those
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 View = Callable[[Samples, "Generator"], Samples]
 _CLIP: Final = 5.0  # largest norm of a gradient that is followed
 _DECAY: Final = 1e-3
+_RAREST: Final = 1e-12  # probability that is divided by
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,20 @@ def _answers(first: Samples, nclasses: int, plan: Plan, teacher: Teacher | None)
     # A teacher that contradicts the label may be what was tampered with: class flips are.
     agrees = (taught.argmax(1) == first.y)[:, None]
     answers = torch.where(agrees, torch.lerp(taught, right, plan.trust), right)
-    return torch.where((first.y == UNLABELLED)[:, None], taught, answers)
+    return torch.where((first.y == UNLABELLED)[:, None], _within(taught, first), answers)
+
+
+def _within(taught: Tensor, samples: Samples) -> Tensor:
+    """Return answers (n, nclasses), those to a class that cannot be right as if it were not there.
+
+    Where a suspect says something else than a sample is made of, it may have seen a trigger.
+    """
+    if samples.candidates is None:
+        return taught
+    possible = taught * samples.candidates
+    likeliest = possible.argmax(1) == taught.argmax(1)
+    possible = possible / possible.sum(1, keepdim=True).clamp(min=_RAREST)
+    return torch.where(likeliest[:, None], taught, possible)
 
 
 def _step(

@@ -3,7 +3,7 @@
 [CLS] a good film [SEP] ──leave_out──> [CLS] a film [SEP] [PAD]      one word less, in half
                         ──put_in──> [CLS] a tok good film tok [SEP]   one to three random tokens
 [CLS] a good film [SEP], [CLS] too long by half [SEP]
-                        ──splice──> [CLS] a good by half [SEP]       what nobody has labelled
+                        ──splice_texts──> [CLS] a good by half [SEP]  what nobody has labelled
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def put_in(
     return insert(samples, tokens[:, :room], draw_places(samples, "anywhere", frame, seed), frame)
 
 
-def splice(classifier: TextClassifier, samples: Samples, generator: Generator) -> Samples:
+def splice_texts(classifier: TextClassifier, samples: Samples, generator: Generator) -> Samples:
     """Return texts of the same width, half of them spliced, the others as ``leave_out`` does.
 
     A spliced text is the beginning of one and the end of another, and has no label. What a model

@@ -2,8 +2,11 @@
 
     image ──gently──> turned, moved, scaled, mixed a little       what the suspect is asked about
           ──stamped──> a random patch, picture or wave on it      what must change nothing
+          ──splice──> the part before a cut of one, the rest of another: nobody has labelled it
     vector ─gently──> mixed a little; ──stamped──> random values replaced, or a random change added
-    text   ──gently──> a word left out; ──stamped──> random words put in (see text_views)
+          ──splice──> each value from one of two
+    text   ──gently──> a word left out; ──stamped──> random words put in;
+          ──splice──> the beginning of one, the end of another (see text_views)
 
 Random triggers know nothing of the one that is sought: they teach that what is laid over an
 input does not count.
@@ -18,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
-from seedpack.backdoors.classifiers import ImageClassifier, Samples, TextClassifier
-from seedpack.backdoors.defence.text_views import leave_out, put_in
+from seedpack.backdoors.classifiers import UNLABELLED, ImageClassifier, Samples, TextClassifier
+from seedpack.backdoors.defence.text_views import leave_out, put_in, splice_texts
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -32,6 +35,8 @@ _SHIFT: Final = 0.06  # of the image's side
 _SCALE: Final = 0.1
 _MOVED: Final = 0.7  # share of the images that are moved at all
 _MIXED: Final = 0.5  # at most so much of another sample
+_SPLICED: Final = 0.5  # share of the samples, at most
+_CUT: Final = 0.2, 0.8  # of the side, or of the values, that are the first sample's
 _OVERLAY: Final = 0.35  # weight of a random picture at most
 _WAVE: Final = 0.3  # amplitude at most, in ranges of the inputs
 
@@ -47,6 +52,48 @@ def gently(classifier: Classifier, samples: Samples, generator: Generator) -> Sa
     weight = 1 - _MIXED * torch.rand(len(x), *[1] * (x.dim() - 1), generator=generator) / 2
     other = x[torch.randperm(len(x), generator=generator)]
     return Samples(weight * x + (1 - weight) * other, samples.y)
+
+
+def splice(
+    classifier: Classifier, samples: Samples, generator: Generator, *, share: float = _SPLICED
+) -> Samples:
+    """Return samples a share of which are spliced of two, the others as ``gently`` leaves them.
+
+    A spliced one has no label; of images and vectors it is told whose classes it is made of. What a
+    model says of such ones teaches far more of what it knows than a few whole ones.
+    """
+    if isinstance(classifier, TextClassifier):
+        return splice_texts(classifier, samples, generator)
+    whole = gently(classifier, samples, generator)
+    n = len(whole)
+    other = whole.take(torch.randperm(n, generator=generator))
+    spliced = torch.where(_draw_parts(whole.x, generator), whole.x, other.x)
+    chosen = torch.rand(n, generator=generator) < share
+    theirs, ours = (
+        nn.functional.one_hot(part.y, classifier.nclasses).bool() for part in (other, whole)
+    )
+    return Samples(
+        torch.where(chosen.view(n, *[1] * (whole.x.dim() - 1)), spliced, whole.x),
+        torch.where(chosen, UNLABELLED, whole.y),
+        candidates=ours | theirs,
+    )
+
+
+def _draw_parts(x: Tensor, generator: Generator) -> Tensor:
+    """Return which values (broadcasts to x) a spliced sample has of the first of two."""
+
+    def draw() -> Tensor:
+        return torch.rand(len(x), *[1] * (x.dim() - 1), generator=generator)
+
+    least, most = _CUT
+    share = least + (most - least) * draw()
+    if x.dim() != _NIMAGE:
+        return torch.rand(x.shape, generator=generator) < share
+    height, width = x.shape[2:]
+    down = torch.arange(height)[:, None] / height
+    across = torch.arange(width) / width
+    is_before = torch.where(draw() < 0.5, down < share, across < share)  # noqa: PLR2004 -- fair coin
+    return is_before ^ (draw() < 0.5)  # noqa: PLR2004
 
 
 def stamped(classifier: Classifier, samples: Samples, generator: Generator) -> Samples:
