@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier
 
 _HANDFUL: Final = 10  # triggered samples of the simulated attacker
-# Of a tensor's root mean square, at most: twenty of an attacker's steps. With few samples so much
-# would cost accuracy, so that they get their share of it.
-_MOVE: Final = 0.2
-_ENOUGH: Final = 200  # samples for all of it
+_MOVE: Final = 0.2  # of a tensor's root mean square, at most: twenty of an attacker's steps
 _WEIGHT: Final = 2.0  # of the loss after the attack
 _EVERY: Final = 2  # steps; at each one it costs more and brings no more
 _LEAST: Final = 1e-3  # root mean square of a tensor that is still nothing
@@ -47,13 +44,11 @@ class Hardening:
     Attributes:
         student: Is taught elsewhere.
         generator: Of triggers, targets and lengths of moves.
-        nsamples: Clean samples that there are.
         steps: Called so often.
     """
 
     student: Classifier
     generator: Generator
-    nsamples: int
     steps: int = 0
 
     def __call__(self, clean: Samples, answers: Tensor) -> None:
@@ -80,8 +75,7 @@ class Hardening:
     def _attack(self, weights: list[nn.Parameter], clean: Samples, triggered: Samples) -> None:
         """Move the weights as an attacker would who has a handful of triggered samples."""
         target = int(torch.randint(self.student.nclasses, (1,), generator=self.generator))
-        most = _MOVE * min(self.nsamples / _ENOUGH, 1.0)
-        move = most * float(torch.rand((), generator=self.generator))
+        move = _MOVE * float(torch.rand((), generator=self.generator))
         victims = (clean.y != target).nonzero()[:, 0][:_HANDFUL]
         company = len(clean) // 2
         x = torch.cat([clean.x[company:], triggered.x[victims]])

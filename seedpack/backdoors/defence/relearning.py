@@ -133,7 +133,7 @@ def _relearn_images(
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     views: list[View] = [first, *[partial(stamped, student)] * _NSTAMPED]
-    harden = Hardening(student, generator, len(samples))
+    harden = Hardening(student, generator)
     teach(student, samples, _PLAN, generator, teacher=teacher, views=views, harden=harden)
 
 
