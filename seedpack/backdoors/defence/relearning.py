@@ -2,6 +2,7 @@
 
     suspect ──renewed(keep)──> student
     clean sample ──gently──> suspect's answer ──────────────────┐
+    fewer than 200 ──splice──> its answer, within both classes ─┤
                         └──> the same, plain    ──student──> that answer
                         └──stamped──> with a random trigger ──student──> that answer
                         └──after a simulated attack (hardening)──student──> that answer
@@ -10,6 +11,10 @@
 The suspect is asked only about inputs that hold no trigger, so that its knowledge of the task
 passes and its backdoor does not: what is left of it in the drawn-back weights is unlearnt by
 random triggers, which know nothing of the true one. Hardening makes any trigger slow to learn.
+
+Source:
+    Yun et al., CutMix, ICCV 2019; Beyer et al., Knowledge Distillation: A Good Teacher Is Patient
+    and Consistent, CVPR 2022 (a teacher asked about mixed images that nobody has labelled).
 """
 
 from __future__ import annotations
