@@ -125,7 +125,14 @@ def test_a_defended_model_is_reported_beside_its_controls(digits, planted, monke
     assert len(report.comebacks) == report.controls_tried
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Teach for a tenth of the steps, where it does not matter how well."""
+    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=100))
+
+
 @pytest.mark.spec("AUD-DEF-8")
+@pytest.mark.usefixtures("few_steps")
 def test_what_the_suspect_is_worth_is_told_beside_what_the_samples_teach_alone(digits, planted):
     clean, _, test = digits
     suspect, _ = planted
@@ -143,6 +150,7 @@ def test_what_the_suspect_is_worth_is_told_beside_what_the_samples_teach_alone(d
 
 
 @pytest.mark.spec("AUD-DEF-8")
+@pytest.mark.usefixtures("few_steps")
 def test_that_control_holds_nothing_of_the_suspect(digits, planted, twin):
     clean, _, _ = digits
     suspect, _ = planted
