@@ -22,7 +22,9 @@ import torch
 from bench.table import Row, print_rows, print_title
 from seedpack.backdoors.defence.registry import DEFENCES, UNTAUGHT
 from seedpack.backdoors.planting.base import asr
+from seedpack.lab.groups import ASR_COUNTS
 from seedpack.lab.metrics import mean_over
+from seedpack.lab.rows import FLIP, SOURCE_SPECIFIC
 from seedpack.lab.zoo.families import draw_clean
 from seedpack.lab.zoo.members import TWIN, members
 from seedpack.lab.zoo.registry import FAMILIES, Zoo
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 
 _FIRST_DRAW: Final = 10_000  # samples of no other figure
 _DEFENCES: Final = {"images": DEFENCES["relearning"], "texts": DEFENCES["reference-relearning"]}
-_OF_ONE_CLASS: Final = {"source-specific", "flip"}
-_LEAST: Final = 0.5  # success from which on something is planted (ZOO-5)
 
 
 class Figures(NamedTuple):
@@ -77,21 +77,17 @@ def main() -> None:
 
 def _measure(zoo: Zoo, name: str, nmodels: int, nsamples: int) -> Iterator[Trio]:
     family = zoo.family(name)
-    kinds = [kind for kind in family.kinds if kind not in _OF_ONE_CLASS]
+    kinds = [kind for kind in family.kinds if kind not in {SOURCE_SPECIFIC, FLIP}]
     chosen = members("sealed", family, clean=1, planted=nmodels, twins=1, kinds=kinds)
     twins = [zoo.model(member).classifier for member in chosen if member.kind == TWIN]
     train, test = family.data()
     for number, member in enumerate(m for m in chosen if m.is_planted):
         model = zoo.model(member)
-        if model.attack is not None and model.record.asr >= _LEAST:
+        if model.attack is not None and model.record.asr >= ASR_COUNTS:
             samples = draw_clean(train, nsamples, _FIRST_DRAW + number)
+            reference = family.reference(samples, twins)
             runs = [
-                defence.run(
-                    model.classifier,
-                    samples,
-                    seed=number,
-                    reference=family.reference(samples, twins),
-                )
+                defence.run(model.classifier, samples, seed=number, reference=reference)
                 for defence in (_DEFENCES[family.form], UNTAUGHT)
             ]
             yield Trio(*(_judge(one, model.attack, test) for one in (model.classifier, *runs)))

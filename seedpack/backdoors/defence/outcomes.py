@@ -1,8 +1,8 @@
 """What a defence did to a suspect, measured beside it: accuracy, found triggers, and the claim.
 
 suspect, defended ──same samples──> accuracy before, after, lost
-model taught by labels alone, defended ──same samples──> what the suspect was worth
                   ──found triggers──> success before, after, gone
+model taught by labels alone, defended ──same samples──> what the suspect was worth
 planted controls removed ──> the one sentence that may be said
 """
 

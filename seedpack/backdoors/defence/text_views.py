@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _MOST: Final = 3  # tokens that are put in
 _LEAST: Final = 4  # tokens that a text keeps
 _SHORTENED: Final = 0.5  # share of the texts
-_SPLICED: Final = 0.5
 
 
 def leave_out(samples: Samples, generator: Generator) -> Samples:
@@ -67,8 +66,10 @@ def put_in(
     return insert(samples, tokens[:, :room], draw_places(samples, "anywhere", frame, seed), frame)
 
 
-def splice_texts(classifier: TextClassifier, samples: Samples, generator: Generator) -> Samples:
-    """Return texts of the same width, half of them spliced, the others as ``leave_out`` does.
+def splice_texts(
+    classifier: TextClassifier, samples: Samples, generator: Generator, share: float
+) -> Samples:
+    """Return texts of the same width, a share of them spliced, the others as ``leave_out`` does.
 
     A spliced text is the beginning of one and the end of another, and has no label. What a model
     says of such texts teaches far more of what it knows than a few whole ones.
@@ -77,9 +78,10 @@ def splice_texts(classifier: TextClassifier, samples: Samples, generator: Genera
         classifier: Knows which tokens can be written.
         samples: Texts.
         generator: Of partners, cuts and tokens left out.
+        share: Of the texts that are spliced.
     """
     whole, spliced = leave_out(samples, generator), _spliced(classifier, samples, generator)
-    chosen = torch.rand(len(samples), generator=generator) < _SPLICED
+    chosen = torch.rand(len(samples), generator=generator) < share
     return Samples(
         torch.where(chosen[:, None], spliced.x, whole.x),
         torch.where(chosen, UNLABELLED, whole.y),

@@ -35,7 +35,7 @@ _SHIFT: Final = 0.06  # of the image's side
 _SCALE: Final = 0.1
 _MOVED: Final = 0.7  # share of the images that are moved at all
 _MIXED: Final = 0.5  # at most so much of another sample
-_SPLICED: Final = 0.5  # share of the samples, at most
+_SPLICED: Final = 0.5  # share of the samples, where no other is asked for
 _CUT: Final = 0.2, 0.8  # of the side, or of the values, that are the first sample's
 _OVERLAY: Final = 0.35  # weight of a random picture at most
 _WAVE: Final = 0.3  # amplitude at most, in ranges of the inputs
@@ -63,7 +63,7 @@ def splice(
     model says of such ones teaches far more of what it knows than a few whole ones.
     """
     if isinstance(classifier, TextClassifier):
-        return splice_texts(classifier, samples, generator)
+        return splice_texts(classifier, samples, generator, share)
     whole = gently(classifier, samples, generator)
     n = len(whole)
     other = whole.take(torch.randperm(n, generator=generator))
