@@ -70,6 +70,12 @@ def train_model(samples):
     return network
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Teach for a tenth of the steps, where it does not matter how well."""
+    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=100))
+
+
 @pytest.mark.spec("AUD-DEF-2")
 def test_relearning_removes_what_fine_tuning_keeps(digits, planted, twin):
     clean, _, test = digits
@@ -85,7 +91,8 @@ def test_relearning_removes_what_fine_tuning_keeps(digits, planted, twin):
         assert torch.equal(value, before[name])
 
 
-@pytest.mark.parametrize("name", ["fst", pytest.param("relearning", marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("name", ["fst", "relearning"])
 def test_the_same_arguments_give_the_same_model(digits, planted, name):
     clean, _, _ = digits
     suspect, _ = planted
@@ -123,12 +130,6 @@ def test_a_defended_model_is_reported_beside_its_controls(digits, planted, monke
     assert report.accuracy_after.hits == int((defended.predict(test) == test.y).sum())
     assert report.found[0].removed
     assert len(report.comebacks) == report.controls_tried
-
-
-@pytest.fixture
-def few_steps(monkeypatch):
-    """Teach for a tenth of the steps, where it does not matter how well."""
-    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=100))
 
 
 @pytest.mark.spec("AUD-DEF-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import torch
 from msgspec.structs import replace
 
 from seedpack.backdoors.classifiers import Samples
+from seedpack.backdoors.defence import relearning
 from seedpack.backdoors.defence.defending import Defending
 from seedpack.backdoors.defence.registry import DEFENCES
 from seedpack.backdoors.edition import code_digest
@@ -57,6 +59,12 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zoo")
     run(PLAN, Zoo(folder))
     return folder
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Teach for a tenth of the steps, where it does not matter how well."""
+    monkeypatch.setattr(relearning, "_PLAN", dataclasses.replace(relearning._PLAN, steps=100))
 
 
 @pytest.fixture
@@ -118,6 +126,7 @@ def test_only_what_was_removed_can_come_back(models):
         assert row.no_sooner_unseen == row.no_sooner_alike
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_twin_defended_alike_is_another_control_than_the_plain_twin(models):
     zoo, member = Zoo(models), Member("mlp", "blended", 501)
     unit = Unit("defend", member, "relearning", 50, (Member("mlp", "twin", 300),))
@@ -145,7 +154,7 @@ def test_comebacks_of_large_models_are_not_measured(models, monkeypatch):
     assert left.excess is left.excess_alike is left.excess_unseen is None
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_steps")
 def test_the_portfolio_leaves_its_suspect_alone(cache, monkeypatch):
     few = {"methods": (DEFENCES["relearning"], DEFENCES["fst"]), "ncontrols": 2}
     monkeypatch.setattr(methods, "Defending", partial(Defending, **few))
