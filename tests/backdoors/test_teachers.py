@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seedpack.backdoors.classifiers import UNLABELLED, Samples
 from seedpack.backdoors.defence import relearning, teaching
-from seedpack.backdoors.defence.relearning import ReferenceRelearning
+from seedpack.backdoors.defence.relearning import LabelsAlone, ReferenceRelearning
 from seedpack.backdoors.defence.teachers import Balanced
 from seedpack.backdoors.defence.teaching import Plan
 from seedpack.backdoors.defence.views import splice
@@ -132,6 +132,31 @@ def test_large_models_alone_are_taught_by_spliced_texts_and_a_suspect_that_does_
         assert torch.allclose(mean, torch.tensor([0.5, 0.5]), atol=1e-3)
     seen = first(samples, torch.Generator().manual_seed(0))
     assert bool((seen.y == UNLABELLED).any()) == are_large
+
+
+@pytest.mark.parametrize("defence", [ReferenceRelearning(), LabelsAlone()])
+def test_texts_end_half_way_between_what_was_learnt_and_the_reference(defence, monkeypatch):
+    def move(student, *_args, **_kwargs):
+        for value in student.module.parameters():
+            value.data += 1
+
+    monkeypatch.setattr(relearning, "teach", move)
+    suspect, reference, samples = clean_twin(1), clean_twin(2), make_texts(5, 80)
+    kept = [{k: v.clone() for k, v in m.module.state_dict().items()} for m in (suspect, reference)]
+    defended = defence.run(suspect, samples, reference=reference).module
+    for name, value in defended.named_parameters():
+        assert torch.allclose(value, kept[1][name] + 0.5)
+    for model, before in zip((suspect, reference), kept, strict=True):
+        assert all(torch.equal(v, before[k]) for k, v in model.module.state_dict().items())
+
+
+def test_without_a_reference_nothing_is_drawn_back_to_the_suspect(monkeypatch):
+    students = []
+    monkeypatch.setattr(
+        relearning, "teach", lambda student, *_args, **_kwargs: students.append(student)
+    )
+    defended = ReferenceRelearning().run(clean_twin(1), make_texts(5, 80))
+    assert students == [defended]
 
 
 @pytest.mark.spec("AUD-DEF-2")

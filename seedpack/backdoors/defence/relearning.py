@@ -6,15 +6,21 @@
                         └──> the same, plain    ──student──> that answer
                         └──stamped──> with a random trigger ──student──> that answer
                         └──after a simulated attack (hardening)──student──> that answer
+    texts: student, the reference it started at ──half of each weight──> defended
     control: the same start, the same views, labels for answers; no suspect
 
 The suspect is asked only about inputs that hold no trigger, so that its knowledge of the task
 passes and its backdoor does not: what is left of it in the drawn-back weights is unlearnt by
 random triggers, which know nothing of the true one. Hardening makes any trigger slow to learn.
 
+A student of texts knows the few samples by heart, and errs more on strange words than its start
+did. Half-way back to the start it answers as well, and forgets both.
+
 Source:
     Yun et al., CutMix, ICCV 2019; Beyer et al., Knowledge Distillation: A Good Teacher Is Patient
-    and Consistent, CVPR 2022 (a teacher asked about mixed images that nobody has labelled).
+    and Consistent, CVPR 2022 (a teacher asked about mixed images that nobody has labelled);
+    Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022 (weights of the tuned model
+    and of its start averaged, by halves).
 """
 
 from __future__ import annotations
@@ -45,6 +51,7 @@ _PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32, pretrained=True)
 _NSTAMPED: Final = 2  # views with random triggers per plain one
 _ENOUGH: Final = 200  # clean samples, from which on the suspect is asked about them alone
 _SPLICED: Final = 2 / 3  # share of spliced images and vectors; of fewer samples the more
+_LEARNT: Final = 0.5  # share of the weights of texts that is the student's, beside its reference's
 
 
 class Relearning(Defence):
@@ -82,7 +89,8 @@ class FullRelearning(Relearning):
 class ReferenceRelearning(Relearning):
     """Starts at a clean reference that knows the language; without one, at the suspect.
 
-    A large one learns from what a suspect without its leaning says of spliced texts, too.
+    A large one learns from what a suspect without its leaning says of spliced texts, too. Of what
+    started at a reference, each weight is the mean of the learnt one and the reference's.
     """
 
     id: ClassVar[str] = "reference-relearning"
@@ -104,7 +112,7 @@ class ReferenceRelearning(Relearning):
         if plan_for(student, _SMALL, _PRETRAINED).pretrained:
             first, teacher = partial(splice, classifier), Balanced.on(classifier, samples)
         _relearn_texts(student, samples, seed, first, teacher=teacher)
-        return student
+        return _averaged(student, reference)
 
 
 class LabelsAlone(Defence):
@@ -128,8 +136,8 @@ class LabelsAlone(Defence):
         student = renewed(classifier, 0.0, seed=seed, reference=reference)
         if isinstance(student, TextClassifier):
             _relearn_texts(student, samples, seed, partial(gently, student))
-        else:
-            _relearn_images(student, samples, seed, partial(gently, student))
+            return _averaged(student, reference)
+        _relearn_images(student, samples, seed, partial(gently, student))
         return student
 
 
@@ -148,3 +156,10 @@ def _relearn_texts(
     plan, generator = plan_for(student, _SMALL, _PRETRAINED), torch.Generator().manual_seed(seed)
     views = first, partial(stamped, student)
     teach(student, samples, plan, generator, teacher=teacher, views=views)
+
+
+def _averaged(student: Classifier, reference: Classifier | None) -> Classifier:
+    """Return a student half-way back at the reference that it started at, where there is one."""
+    if reference is None:
+        return student
+    return renewed(student, _LEARNT, reference=reference)
