@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 import torch
 
 from seedpack.backdoors.classifiers import is_large
-from seedpack.backdoors.search.contrast import WEIGHTED, ContrastSearch
+from seedpack.backdoors.search.contrast import ContrastSearch
 from seedpack.backdoors.search.probes import slopes
 from seedpack.backdoors.texts import mask_of
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seedpack.backdoors.classifiers import Samples, TextClassifier
-    from seedpack.backdoors.search.contrast import Contrast, Models, Scale
+    from seedpack.backdoors.search.contrast import Contrast
 
 _FREQUENT: Final = 100  # words to choose from
 _MIN_ROUNDS: Final = 2
@@ -45,7 +45,6 @@ class _Texts(NamedTuple):
     all: int  # that slopes are taken of, and the twins are asked about
 
 
-_WEIGHTED: Final = WEIGHTED._replace(limit=3.0)  # clean models agree on frequent words
 _SMALL: Final = _Texts(first=4, all=8)
 _LARGE: Final = _Texts(first=1, all=1)  # breadth finds more than texts, in the same time
 
@@ -59,11 +58,6 @@ class PhraseSearch(ContrastSearch):
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:
         """Return the most frequent words of the samples."""
         return frequent_words(classifier, samples)
-
-    def scale(self, models: Models) -> Scale:
-        """Return what contrasts are told in."""
-        scale = super().scale(models)
-        return scale if scale.is_plain else _WEIGHTED
 
     def search(self, contrast: Contrast, words: Tensor, seed: int) -> tuple[float, Tensor]:
         """Improve several phrases at once, one word of each at a time."""
