@@ -14,7 +14,7 @@ passes and its backdoor does not: what is left of it in the drawn-back weights i
 random triggers, which know nothing of the true one. Hardening makes any trigger slow to learn.
 
 A student of texts knows the few samples by heart, and errs more on strange words than its start
-did. Half-way back to the start it answers as well, and forgets both.
+did. Half-way back to a start that knows the task it answers as well, and does both less.
 
 Source:
     Yun et al., CutMix, ICCV 2019; Beyer et al., Knowledge Distillation: A Good Teacher Is Patient
