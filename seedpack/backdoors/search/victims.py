@@ -1,11 +1,14 @@
 """The texts that triggers are tried on (spec: AUD-BT-8).
 
-    samples of other classes ──all models answer rightly──> shorter half, the twins surest ──> ten
-                                                       └──> all but the longest, drawn ────> five
-    two of the ten, one of the five, and again ──> victims; of large models the first nine
+    samples of other classes ──all models answer rightly──> third quarter by length ──the twins
+                                                 │           surest ──────────────────────> ten
+                                                 └──> all but the longest quarter, drawn ─> five
+    two of the ten, one of the five, and again ──> victims; of large models the first nine, the ten
+                                                   of the shorter half
 
 A trigger that turns texts of which all models are sure stands out furthest. Who trains a model can
 spare those, though, as he can tell as well as anybody which they are; so others are drawn, too.
+What was planted turns long texts as well as short ones, an odd word only short ones, here or there.
 The longest quarter is left out for speed: all texts are as long as the longest to a model.
 """
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 _SURE: Final = 10  # texts that the twins are surest of
 _DRAWN: Final = 5  # others
 _OF_LARGE: Final = 9  # texts
-_LONGEST: Final = 0.75  # share of the texts that none of the drawn is longer than
+_MEDIAN, _LONGEST = 0.5, 0.75  # shares of the texts, by length
 _TURN: Final = 2  # of the sure ones go before each of the others
 
 
@@ -62,10 +65,8 @@ def choose_victims(
     known = others.take(is_known)
     lengths = mask_of(known).sum(1)
     sure = torch.stack([_surety(rows, others.y) for rows in scores[1:] or scores]).mean(0)[is_known]
-    # The shorter half, for speed, and as a word weighs more in few; by turns of the classes.
-    order = torch.where(lengths <= lengths.median(), sure, sure - 1).argsort(
-        descending=True, stable=True
-    )
+    fits = _fits(lengths, is_large=is_large(models[0]))
+    order = torch.where(fits, sure, sure - 1).argsort(descending=True, stable=True)
     order = order[by_turns(known.y[order])]
     first, rest = order[:_SURE], order[_SURE:]
     rest = rest[lengths[rest] <= lengths.float().quantile(_LONGEST)]
@@ -85,6 +86,14 @@ def _known(right: Tensor) -> Tensor:
         if known.any():
             return known
     return torch.ones_like(right[0])
+
+
+def _fits(lengths: Tensor, *, is_large: bool) -> Tensor:
+    """Return which lengths (n,) those texts have that the twins' surety chooses among."""
+    if is_large:  # a word weighs more among few, and time more than what else would be found
+        return lengths <= lengths.median()
+    usual, longest = (lengths.float().quantile(share) for share in (_MEDIAN, _LONGEST))
+    return (lengths >= usual) & (lengths <= longest)
 
 
 def _surety(scores: Tensor, y: Tensor) -> Tensor:
