@@ -16,6 +16,7 @@ from seedpack.audits import controls
 from seedpack.audits.controls import count_controls, plant_control
 from seedpack.audits.stamps import stamp
 from seedpack.backdoors.planting.base import Hits
+from seedpack.backdoors.planting.texts import TextAttack
 from seedpack.backdoors.search.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -106,7 +107,12 @@ def _seek(ground: Ground, number: int, detect: Callable[[], Detector]) -> list[S
     if control is None:
         return []
     attack = control.attack
-    found = detect().seek(control.classifier, attack.target, is_paired=bool(attack.sources))
+    found = detect().seek(
+        control.classifier,
+        attack.target,
+        is_paired=bool(attack.sources),
+        nwords=len(attack.tokens) if isinstance(attack, TextAttack) else 0,
+    )
     return [
         Sought(
             kind=attack.id,

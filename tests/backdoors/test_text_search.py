@@ -12,7 +12,9 @@ from seedpack.backdoors.classifiers import ImageClassifier, Samples
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.texts import make_text_attack
 from seedpack.backdoors.search import likely, tokens
+from seedpack.backdoors.search.base import Search, SearchResult
 from seedpack.backdoors.search.contrast import Contrast, Models
+from seedpack.backdoors.search.detector import Detector
 from seedpack.backdoors.search.likely import LikelyWords, shortlist
 from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.probes import (
@@ -36,6 +38,7 @@ from tests.backdoors.words import (
     planted,
     searched,
     trained,
+    untrained,
 )
 from tests.refusals import refused_by
 
@@ -294,3 +297,35 @@ def test_no_search_rounds_what_it_multiplies(search, rounded, monkeypatch):
     rounded.clear()
     search.run(models[0], samples, contrast=models[1:])
     assert not rounded
+
+
+class Told(Search):
+    """Finds what it is told to."""
+
+    id, form, unit = "", "texts", "tokens"
+
+    def __init__(self, nwords, *, is_paired=False):
+        self.id, self.nwords, self.is_paired = f"{nwords}-{is_paired}", nwords, is_paired
+        self.statistic = 0.0
+
+    def look(self, *_texts, **_beside):
+        keys = [(None, 0), (None, 1)]
+        return SearchResult(self.id, dict.fromkeys(keys, self.statistic), limit=4, centred=False)
+
+
+@pytest.mark.parametrize(
+    ("known", "is_paired", "order"),
+    [(1, False, [1, 0, 3, 5, 9]), (5, False, [5, 3, 1, 0, 9]), (4, True, [9, 5, 3, 1, 0])],
+)
+def test_searches_for_as_many_words_as_a_known_trigger_has_come_first(known, is_paired, order):
+    searches = [Told(n) for n in (0, 1, 5, 3)] + [Told(9, is_paired=True)]
+    detector = Detector.fit(searches, [untrained(i) for i in range(3)], make_texts(5, 20))
+
+    def sought():
+        found = detector.seek(untrained(), 0, is_paired=is_paired, nwords=known)
+        return [int(result.search.split("-")[0]) for result in found]
+
+    assert sought() == order
+    for search in searches:
+        search.statistic = 9.0 if search.nwords == order[1] else 0.0
+    assert sought() == order[:2]

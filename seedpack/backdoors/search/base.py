@@ -84,6 +84,7 @@ class Search(ABC):
         is_paired: Whether each source is searched by itself.
         is_quick: Whether audits that have to be over soon run it, too.
         is_thorough: Whether it is left to audits that may take long.
+        nwords: Of the triggers it looks for; 0: those have no words.
     """
 
     id: ClassVar[str]
@@ -92,6 +93,7 @@ class Search(ABC):
     is_paired: ClassVar[bool] = False
     is_quick: ClassVar[bool] = True
     is_thorough: ClassVar[bool] = False
+    nwords: ClassVar[int] = 0
 
     def run(
         self,

@@ -106,7 +106,9 @@ class Detector:
         """Return how unusual ``classifier`` is among its clean twins."""
         return self.judge_results(self.search(classifier))
 
-    def seek(self, classifier: Classifier, target: int, *, is_paired: bool) -> list[SearchResult]:
+    def seek(
+        self, classifier: Classifier, target: int, *, is_paired: bool, nwords: int = 0
+    ) -> list[SearchResult]:
         """Return what the searches find up to the first that finds a trigger to ``target``.
 
         Whether one is found comes out as by all searches, and mostly sooner: none takes back what
@@ -117,10 +119,15 @@ class Detector:
             target: Of that trigger.
             is_paired: Whether it works from some classes only; such searches come first then,
                 else last.
+            nwords: It has; those that look for as many come first.
         """
         own, contrast = _prepared(classifier, self.contrast, self.samples)
         found = []
-        for search in sorted(self.searches, key=lambda search: search.is_paired != is_paired):
+
+        def likeliest(search: Search) -> tuple[bool, int]:
+            return search.is_paired != is_paired, abs(search.nwords - nwords)
+
+        for search in sorted(self.searches, key=likeliest):
             found.append(search.look(own, self.samples, contrast=contrast, seed=self.seed))
             verdict = self.calibrations[search.id].judge(found[-1])
             if verdict.suspicious and verdict.key[1] == target:
