@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -94,6 +95,25 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no folder ../shared with the public data sets")
     return SHARED
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let defences teach for a tenth of the steps, where it does not matter how well.
+
+    Planted controls are taught for half of theirs: they have to know what they are to forget.
+    """
+    from seedpack.backdoors.defence import controls, relearning, tuning, unlearning
+
+    for module, name, part in (
+        (relearning, "_PLAN", 10),
+        (tuning, "_PLAIN", 10),
+        (tuning, "_SHIFTED", 10),
+        (unlearning, "_PLAN", 10),
+        (controls, "_AFRESH", 2),
+    ):
+        plan = getattr(module, name)
+        monkeypatch.setattr(module, name, dataclasses.replace(plan, steps=plan.steps // part))
 
 
 @pytest.fixture

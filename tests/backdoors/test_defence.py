@@ -70,12 +70,6 @@ def train_model(samples):
     return network
 
 
-@pytest.fixture
-def few_steps(monkeypatch):
-    """Teach for a tenth of the steps, where it does not matter how well."""
-    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=100))
-
-
 @pytest.mark.spec("AUD-DEF-2")
 def test_relearning_removes_what_fine_tuning_keeps(digits, planted, twin):
     clean, _, test = digits
@@ -101,6 +95,7 @@ def test_the_same_arguments_give_the_same_model(digits, planted, name):
 
 
 @pytest.mark.spec("AUD-DEF-3")
+@pytest.mark.usefixtures("few_steps")
 def test_no_removal_is_claimed_where_controls_survive(digits, planted):
     clean, _, test = digits
     suspect, _ = planted
@@ -115,8 +110,9 @@ def test_no_removal_is_claimed_where_controls_survive(digits, planted):
 
 @pytest.mark.slow
 @pytest.mark.spec("AUD-DEF-3")
+@pytest.mark.usefixtures("few_steps")
 def test_a_defended_model_is_reported_beside_its_controls(digits, planted, monkeypatch):
-    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=500))
+    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=250))
     clean, _, test = digits
     suspect, attack = planted
     methods = (Nothing(), DEFENCES["relearning"])
@@ -166,7 +162,8 @@ def test_that_control_holds_nothing_of_the_suspect(digits, planted, twin):
 
 
 @pytest.mark.spec("AUD-DEF-4")
-def test_methods_are_ranked_by_what_they_remove_then_by_accuracy(digits, planted):
+def test_methods_are_ranked_by_what_they_remove_then_by_accuracy(digits, planted, monkeypatch):
+    monkeypatch.setattr(relearning, "_PLAN", replace(relearning._PLAN, steps=250))
     clean, _, test = digits
     suspect, attack = planted
     control = Control(attack, suspect, suspect, Hits(9, 10), Hits(0, 10))

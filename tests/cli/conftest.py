@@ -40,6 +40,28 @@ class Shell:
         assert "Traceback" not in done.stderr, done.stderr
         return Outcome(done.returncode, done.stdout, done.stderr)
 
+    def here(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        *words: object,
+    ) -> Outcome:
+        """Run the command in this process, where a test can shorten what it does."""
+        from seedpack_cli.app import main
+
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("SEEDPACK_")]:
+                patch.delenv(name)
+            for name, value in self.env.items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["seedpack", *map(str, words)])
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert isinstance(ended.value.code, int)
+        return Outcome(ended.value.code, *capsys.readouterr())
+
 
 @pytest.fixture
 def shell(tmp_path):

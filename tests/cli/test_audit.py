@@ -90,12 +90,13 @@ def test_a_seed_that_keeps_nothing_fails_with_status_10_and_a_tuned_model_is_sti
 
 @pytest.mark.slow
 @pytest.mark.spec("AUD-DEF-3", "AUD-DEF-9")
+@pytest.mark.usefixtures("few_steps")
 def test_a_defended_model_is_written_with_what_the_defence_did_to_planted_controls(
-    shell: Shell,
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("assemble", "net.seed", "-o", "defended.safetensors", "--key", "acme.pub", *DATA)
     words += ("--samples", "100", "--defend", "--no-control", "--audit", "quick,retention")
-    done = shell(*words, "--jobs", "1", "--format", "json")
+    done = shell.here(monkeypatch, capsys, *words, "--jobs", "1", "--format", "json")
     assert done.status in {0, 10}, done.stderr
     report, audit = (json.loads(done.stdout)[part] for part in ("defence", "audit"))
     assert report["samples"] == 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -16,7 +15,6 @@ import torch
 from msgspec.structs import replace
 
 from seedpack.backdoors.classifiers import Samples
-from seedpack.backdoors.defence import relearning
 from seedpack.backdoors.defence.defending import Defending
 from seedpack.backdoors.defence.registry import DEFENCES
 from seedpack.backdoors.edition import code_digest
@@ -59,12 +57,6 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zoo")
     run(PLAN, Zoo(folder))
     return folder
-
-
-@pytest.fixture
-def few_steps(monkeypatch):
-    """Teach for a tenth of the steps, where it does not matter how well."""
-    monkeypatch.setattr(relearning, "_PLAN", dataclasses.replace(relearning._PLAN, steps=100))
 
 
 @pytest.fixture
