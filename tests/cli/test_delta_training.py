@@ -12,11 +12,16 @@ from tests.cli.tiny_texts import publisher_in
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with a base, a model tuned from it, data, keys, and a trained delta of it."""
-    shell = publisher_in(tmp_path_factory.mktemp("deltas"))
-    shell.first = shell("extract", *words(), "--key", "acme.key", "--checkpoint", "c")
-    return shell
+def publisher(tmp_path_factory):
+    """A folder with a base, a model tuned from it, data and keys."""
+    return publisher_in(tmp_path_factory.mktemp("deltas"))
+
+
+@pytest.fixture(scope="module")
+def made(publisher):
+    """The same, with a trained delta of the model."""
+    publisher.first = publisher("extract", *words(), "--key", "acme.key", "--checkpoint", "c")
+    return publisher
 
 
 def words(**changes):
@@ -91,7 +96,9 @@ def test_inspect_says_that_the_delta_was_trained(made):
         ({"--codec": "hash"}, 2, "codec of its own"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(made, changes, status, message):
-    done = made("extract", *words(**{"-o": "e.seed", **changes}))
+def test_options_that_do_not_go_together_are_refused(
+    publisher, monkeypatch, capsys, changes, status, message
+):
+    done = publisher.here(monkeypatch, capsys, "extract", *words(**{"-o": "e.seed", **changes}))
     assert (done.status, done.stdout) == (status, "")
     assert message in done.stderr

@@ -12,11 +12,16 @@ from tests.cli.tiny_texts import publisher_in
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with a tuned model, data, keys, and a trained seed of the model."""
-    shell = publisher_in(tmp_path_factory.mktemp("folders"))
-    shell.first = shell("extract", *words(), "--key", "acme.key", "--checkpoint", "c")
-    return shell
+def publisher(tmp_path_factory):
+    """A folder with a tuned model, data and keys."""
+    return publisher_in(tmp_path_factory.mktemp("folders"))
+
+
+@pytest.fixture(scope="module")
+def made(publisher):
+    """The same, with a trained seed of the model."""
+    publisher.first = publisher("extract", *words(), "--key", "acme.key", "--checkpoint", "c")
+    return publisher
 
 
 def words(model="tuned", **changes):
@@ -77,8 +82,12 @@ def test_what_was_measured_is_what_a_consumer_assembles(made):
     ],
 )
 @pytest.mark.spec("TRS-1", "TRS-2")
-def test_what_cannot_work_is_refused_before_the_first_step(made, model, changes, rule):
-    done = made("extract", *words(model, **{"-o": "e.seed", **changes}))
+def test_what_cannot_work_is_refused_before_the_first_step(
+    publisher, monkeypatch, capsys, model, changes, rule
+):
+    done = publisher.here(
+        monkeypatch, capsys, "extract", *words(model, **{"-o": "e.seed", **changes})
+    )
     assert done.status == 1
     assert f"[{rule}, " in done.stderr
-    assert not (made.folder / "e.seed").exists()
+    assert not (publisher.folder / "e.seed").exists()
