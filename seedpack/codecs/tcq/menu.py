@@ -25,6 +25,7 @@ _MOST: Final = MAX_TABLE_LEVELS // 2 - 4  # k on either side of the middle
 _MAX_ERROR: Final = 5.9  # half steps; a bin is 1/16 wide, so that 6 is the bound (COD-TCQ-8)
 _MARGIN: Final = 3  # so that every label has a level within 2 half steps
 DEFAULT_MU: Final = 0.11  # squared steps per bit
+_BEYOND_ENDS: Final = 8  # k that bins at either end are next to, and no level has
 _LENGTH_UNITS: Final = 1 << 16  # code lengths are rounded to these, away from libm's last bit
 
 
@@ -123,49 +124,67 @@ def measure_lengths(counts: Counts, escape_bits: int, *, rarest: float = 0.25) -
     return Lengths(rounded[:-1], float(rounded[-1]) + escape_bits)
 
 
-def make_menu(
-    ruler: Ruler, lengths: Sequence[Lengths], mus: Sequence[float] = (DEFAULT_MU,)
-) -> Menu:
-    """Return for each bin what is best with each label, for quantisers of these lengths.
+class Offers:
+    """What each label has for each bin, whatever it costs in bits: the same in every turn."""
 
-    Args:
-        ruler: Of the bins.
-        lengths: Of both quantisers.
-        mus: What a bit is worth, in squared steps, to values of each class: the bins of one
-            class stand behind those of another. An error counts the less, the larger its mu.
-    """
-    end = ruler.reach * _BINS + 1
-    centres = np.arange(-end, end + 1) / _BINS  # (b,), half steps
-    costs = np.zeros((4, len(mus) * centres.size + 1), np.float32)
-    levels = np.zeros(costs.shape, np.int16)
-    for number, mu in enumerate(mus):
-        own = slice(number * centres.size, (number + 1) * centres.size)
-        for label in range(4):
-            cost, best = _best(centres, ruler, lengths[label // 2], label, 4 * mu)
-            costs[label, own], levels[label, own] = cost * (mus[0] / mu), best
-    return Menu(costs, levels)
+    def __init__(self, ruler: Ruler) -> None:
+        """Find the levels next to each bin of ``ruler``."""
+        end = ruler.reach * _BINS + 1
+        centres = np.arange(-end, end + 1) / _BINS  # (b,), half steps
+        self._offers: Final = [_offer(centres, ruler, label) for label in range(4)]
+
+    def make_menu(self, lengths: Sequence[Lengths], mus: Sequence[float] = (DEFAULT_MU,)) -> Menu:
+        """Return for each bin what is best with each label, for quantisers of these lengths.
+
+        Args:
+            lengths: Of both quantisers.
+            mus: What a bit is worth, in squared steps, to values of each class: the bins of one
+                class stand behind those of another. An error counts the less, the larger its mu.
+        """
+        nbins = self._offers[0].nearest.size
+        costs = np.zeros((4, len(mus) * nbins + 1), np.float32)
+        levels = np.zeros(costs.shape, np.int16)
+        for number, mu in enumerate(mus):
+            own = slice(number * nbins, (number + 1) * nbins)
+            for label, offer in enumerate(self._offers):
+                cost, best = _best(offer, lengths[label // 2], label, 4 * mu)
+                costs[label, own], levels[label, own] = cost * (mus[0] / mu), best
+        return Menu(costs, levels)
 
 
-def _best(
-    centres: np.ndarray, ruler: Ruler, lengths: Lengths, label: int, mu: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return costs, in squared half steps, and levels (b,) of one label."""
+class _Offer(NamedTuple):
+    """Of one label: the levels nearest to each bin, the one below, and the one above."""
+
+    nearest: np.ndarray  # (b,) k
+    places: np.ndarray  # (b,) of the level below ``nearest`` among lengths with _BEYOND_ENDS more
+    errors: tuple[np.ndarray, ...]  # (b,) squared half steps; infinite where there is no level
+
+
+def _offer(centres: np.ndarray, ruler: Ruler, label: int) -> _Offer:
     quantiser, parity = divmod(label, 2)
     # Levels 2 k + q with k = 2 t + p: four half steps apart.
-    nearest = np.rint((centres - 2 * parity - quantiser) / 4).astype(np.int64)
-    best = np.full(centres.size, np.inf)
-    chosen = np.full(centres.size, BEYOND, np.int64)
-    if parity == 0:  # an escape counts as even
-        best[:] = mu * lengths.escape
-    for near in (nearest - 1, nearest, nearest + 1):
-        k = 2 * near + parity
+    nearest = 2 * np.rint((centres - 2 * parity - quantiser) / 4).astype(np.int64) + parity
+    errors = []
+    for k in (nearest - 2, nearest, nearest + 2):
         error = np.abs(centres - (2 * k + quantiser))
-        bits = lengths.levels.take(k + ruler.width, mode="clip")
         is_allowed = (np.abs(k) <= ruler.width) & (error <= _MAX_ERROR)
-        cost = np.where(is_allowed, np.square(error) + mu * bits, np.inf)
-        better = cost < best
-        best[better], chosen[better] = cost[better], k[better]
+        errors.append(np.where(is_allowed, np.square(error), np.inf))
+    places = nearest - 2 + ruler.width + _BEYOND_ENDS
+    return _Offer(nearest.astype(np.int16), places, tuple(errors))
+
+
+def _best(offer: _Offer, lengths: Lengths, label: int, mu: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return costs, in squared half steps, and levels (b,) of one label."""
+    is_even = label % 2 == 0  # an escape counts as even
+    best = np.full(offer.nearest.size, mu * lengths.escape if is_even else np.inf)
+    chosen = np.full(offer.nearest.size, BEYOND, np.int16)
+    bits = mu * np.pad(lengths.levels, _BEYOND_ENDS)  # of no level: such an error is infinite
+    for number, errors in enumerate(offer.errors):
+        cost = bits[2 * number :].take(offer.places)
+        cost += errors
+        np.copyto(chosen, offer.nearest + np.int16(2 * (number - 1)), where=cost < best)
+        np.minimum(best, cost, out=best)
     # What lies in the first and the last bin may be anywhere.
-    best[[0, -1]] = 0 if parity == 0 else np.inf
+    best[[0, -1]] = 0 if is_even else np.inf
     chosen[[0, -1]] = BEYOND
     return best, chosen

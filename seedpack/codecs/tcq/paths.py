@@ -22,8 +22,8 @@ from seedpack.codecs.tcq.menu import (
     BEYOND,
     DEFAULT_MU,
     Counts,
+    Offers,
     guess_counts,
-    make_menu,
     make_ruler,
     measure_lengths,
 )
@@ -84,7 +84,8 @@ class Walker:
         """Learn code lengths from a sample of ``values`` (v,) float32, finite, v >= 1."""
         self.ruler: Final = make_ruler(values, half_step)
         self._escape_bits, self._mus = escape_bits, weights.mus
-        counts = learn_counts(values, self.ruler, escape_bits, weights)
+        self._offers = Offers(self.ruler)
+        counts = learn_counts(values, self.ruler, escape_bits, weights, offers=self._offers)
         self._menu = self._price(counts)
 
     def bins(self, values: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
@@ -131,7 +132,7 @@ class Walker:
 
     def _price(self, counts: Sequence[Counts], *, rarest: float = 0.25) -> Menu:
         lengths = [measure_lengths(each, self._escape_bits, rarest=rarest) for each in counts]
-        return make_menu(self.ruler, lengths, self._mus)
+        return self._offers.make_menu(lengths, self._mus)
 
 
 def choose_paths(
@@ -161,8 +162,10 @@ def learn_counts(
     weights: Weights = ALIKE,
     *,
     turns: int = _TURNS,
+    offers: Offers | None = None,
 ) -> list[Counts]:
     """Return how often the symbols of both quantisers occur, in a sample of ``values``."""
+    offers = offers or Offers(ruler)
     stride = -(-values.size // _SAMPLE_VALUES)
     few = values[::stride]
     plain = ruler.bins(few)
@@ -171,7 +174,7 @@ def learn_counts(
     counts = [guess_counts(plain, ruler, quantiser) for quantiser in range(2)]
     for _ in range(turns):
         lengths = [measure_lengths(each, escape_bits) for each in counts]
-        steps = _walk(grid, make_menu(ruler, lengths, weights.mus))
+        steps = _walk(grid, offers.make_menu(lengths, weights.mus))
         steps = Steps(*(array.reshape(-1)[: few.size] for array in steps))
         counts = [ruler.count_levels(steps.of_quantiser(quantiser)) for quantiser in range(2)]
     return counts
