@@ -27,6 +27,8 @@ from seedpack.seed.verify import verify_seed
 from tests.builders import CREATED
 from tests.codecs.laws import decode, layer_for
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 F32 = DTYPES["float32"]
 MIB = 1 << 20
 
