@@ -53,14 +53,15 @@ FIRST = Member("mlp", "clean", 0)
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """Models and results, but for comebacks: no row of a trigger that stays has any.
+    """Models and results; comebacks of the first model alone.
 
-    They take as long as all the rest. Those of one model are measured in a test of their own.
+    No row of a trigger that stays has any, and those of all take as long as all the rest.
     """
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("zoo")
+    are_large = iter([False])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beside, "is_large", lambda _model: True)
+        patch.setattr(beside, "is_large", lambda _model: next(are_large, True))
         run(PLAN, Zoo(folder))
     return folder
 
