@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
 from seedpack.backdoors.classifiers import ImageClassifier, from_adapter, samples_of
-from seedpack.backdoors.defence import controls, teaching
+from seedpack.backdoors.defence import controls, relearning, teaching
 from seedpack.backdoors.defence.base import Defence
 from seedpack.backdoors.defence.defending import Defending
 from seedpack.backdoors.defence.models import defend_model
@@ -76,6 +77,7 @@ def defend(spy, folder, split, tmp_path, monkeypatch):
     """Defend the tuned model beside a reference of that name; return the report."""
     monkeypatch.setattr(controls, "_AFRESH", Plan(steps=2))
     monkeypatch.setattr(controls, "_ONWARDS", Plan(steps=2))
+    monkeypatch.setattr(relearning, "_SMALL", replace(relearning._SMALL, steps=30))
 
     def call(reference):
         options = Defending(methods=(spy,), ncontrols=1, draws=0)

@@ -70,14 +70,21 @@ def test_no_scale_is_escaped_by_one_answer_that_is_no_number(score):
         level(model, [twin], samples)
 
 
-@pytest.mark.spec("AUD-BD-9")
-@pytest.mark.parametrize("factor", [0.05, 20.0])
-def test_images_are_judged_alike_on_any_scale(factor):
+@pytest.fixture(scope="module")
+def judged():
+    """A detector of images, a model with a backdoor, and what the one says of the other."""
     data, samples = tiny.draw(0), tiny.draw(1, 40)
     twins = [tiny.fit(seed, data) for seed in range(4)]
     detector = Detector.fit(searches_of("images"), twins, samples)
     model = tiny.fit(50, tiny.poison(data))
-    usual, other = detector.judge(model), detector.judge(model.scaled(factor))
+    return detector, model, detector.judge(model)
+
+
+@pytest.mark.spec("AUD-BD-9")
+@pytest.mark.parametrize("factor", [0.05, 20.0])
+def test_images_are_judged_alike_on_any_scale(factor, judged):
+    detector, model, usual = judged
+    other = detector.judge(model.scaled(factor))
     assert usual.suspicious
     assert other.score == pytest.approx(usual.score, rel=0.05)
     assert [v.key for v in other.verdicts[:2]] == [v.key for v in usual.verdicts[:2]]
