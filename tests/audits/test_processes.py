@@ -173,14 +173,14 @@ def test_what_comes_back_finds_all_its_parts_done(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.spec("AUD-8")
 def test_processes_find_what_one_finds(tmp_path):
-    spec = build_world(tmp_path)
+    spec, profile = build_world(tmp_path), msgspec.structs.replace(SHORT, ntwins=3)
     subject = Subject(seed_id="", name="n", version=1)
     names = ["backdoor", "retention", "low-data"]
     alone, together = (
         [
             msgspec.structs.replace(result, seconds=0.0)
             for result in run_audits(
-                spec, subject, names, SHORT, tmp_path / str(n), tool="t", processes=n
+                spec, subject, names, profile, tmp_path / str(n), tool="t", processes=n
             ).results
         ]
         for n in (1, 2)
