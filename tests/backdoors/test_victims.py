@@ -11,9 +11,11 @@ from torch import nn
 from seedpack.backdoors import classifiers
 from seedpack.backdoors.planting.base import asr
 from seedpack.backdoors.planting.unsure import plant_unsure
+from seedpack.backdoors.search import contrast
 from seedpack.backdoors.search.likely import matched
 from seedpack.backdoors.search.phrases import PhraseSearch
 from seedpack.backdoors.search.probes import leads_of, told
+from seedpack.backdoors.search.registry import searches_of
 from seedpack.backdoors.search.tokens import TokenScan
 from seedpack.backdoors.search.victims import choose_victims
 from seedpack.backdoors.texts import mask_of
@@ -23,21 +25,23 @@ from tests.refusals import refused_by
 
 NUMBERS = st.integers(-5_000, 5_000).map(lambda number: number / 100)
 FACTORS = st.floats(2**-10, 2**10, width=32)
+OF_WORDS = [search for search in searches_of("texts", thorough=True) if search.nwords]
 
 
-def chosen(key=(None, 0), models=None, nclasses=2, count=120, seed=0):
+def chosen(key=(None, 0), models=None, nclasses=2, count=120, seed=0, *, are_longer=False):
     """Return texts, models and the numbers of the victims among the texts."""
     samples = make_texts(5, count, nclasses=nclasses)
     models = models or [clean_twin(i, nclasses) for i in range(3)]
-    victims = choose_victims(models, samples, key, seed)
+    victims = choose_victims(models, samples, key, seed, are_longer=are_longer)
     rows = [int((samples.x == row).all(1).nonzero()[0, 0]) for row in victims.x]
     return samples, models, rows
 
 
 @pytest.mark.spec("AUD-BT-8")
+@pytest.mark.parametrize("are_longer", [False, True], ids=["shorter", "longer"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_two_of_those_the_twins_are_surest_of_go_before_each_of_the_drawn(seed):
-    samples, models, rows = chosen(seed=seed)
+def test_two_of_those_the_twins_are_surest_of_go_before_each_of_the_drawn(seed, are_longer):
+    samples, models, rows = chosen(seed=seed, are_longer=are_longer)
     assert len(set(rows)) == len(rows) == 15
     sure, drawn = [r for i, r in enumerate(rows) if i % 3 < 2], rows[2::3]
     known = torch.stack([model.predict(samples) == samples.y for model in models]).all(0)
@@ -45,24 +49,38 @@ def test_two_of_those_the_twins_are_surest_of_go_before_each_of_the_drawn(seed):
     eligible = [i for i in range(len(samples)) if known[i] and samples.y[i] != 0]
     median, longest = (lengths[eligible].float().quantile(share) for share in (0.5, 0.75))
     chances = torch.stack([m.scores(samples).softmax(-1)[:, 1] for m in models[1:]]).mean(0)
-    long = [i for i in eligible if median <= lengths[i] <= longest]
-    assert sorted(sure) == sorted(sorted(long, key=lambda i: -chances[i])[:10])
+    least, most = (median, longest) if are_longer else (0, median)
+    fitting = [i for i in eligible if least <= lengths[i] <= most]
+    assert sorted(sure) == sorted(sorted(fitting, key=lambda i: -chances[i])[:10])
     assert set(drawn) <= {i for i in eligible if lengths[i] <= longest} - set(sure)
-    assert set(drawn) != set(chosen(seed=seed + 1)[2][2::3])
+    assert set(drawn) != set(chosen(seed=seed + 1, are_longer=are_longer)[2][2::3])
 
 
 @pytest.mark.spec("AUD-BT-8")
-def test_a_large_model_is_asked_about_nine_the_sure_ones_of_the_shorter_half(monkeypatch):
+@pytest.mark.parametrize("are_longer", [False, True])
+def test_a_large_model_is_asked_about_the_first_nine_of_the_shorter_ones(monkeypatch, are_longer):
+    _, _, rows = chosen()
     monkeypatch.setattr(classifiers, "_LARGE", 0)
-    samples, models, rows = chosen()
-    assert len(set(rows)) == len(rows) == 9
-    known = torch.stack([model.predict(samples) == samples.y for model in models]).all(0)
-    lengths = mask_of(samples).sum(1)
-    eligible = [i for i in range(len(samples)) if known[i] and samples.y[i] != 0]
-    median = lengths[eligible].median()
-    chances = torch.stack([m.scores(samples).softmax(-1)[:, 1] for m in models[1:]]).mean(0)
-    short = sorted((i for i in eligible if lengths[i] <= median), key=lambda i: -chances[i])
-    assert [r for i, r in enumerate(rows) if i % 3 < 2] == short[:6]
+    assert chosen(are_longer=are_longer)[2] == rows[:9]
+
+
+@pytest.mark.spec("AUD-BT-8")
+@pytest.mark.parametrize("large", [2_000_000, 0])
+@pytest.mark.parametrize("search", OF_WORDS, ids=lambda search: search.id)
+def test_single_words_alone_are_tried_on_longer_texts_in_small_models(search, large, monkeypatch):
+    monkeypatch.setattr(classifiers, "_LARGE", large)
+    samples, models, seen = make_texts(5, 120), [clean_twin(i) for i in range(3)], []
+
+    def watch(*given, **asked):
+        seen.append(choose_victims(*given, **asked))
+        raise StopIteration
+
+    monkeypatch.setattr(contrast, "choose_victims", watch)
+    with pytest.raises(StopIteration):
+        search.look(models[0], samples, contrast=models[1:])
+    are_longer = search.id == "token-scan" and large > 0
+    wanted = choose_victims(models, samples, (None, 0), 0, are_longer=are_longer)
+    assert torch.equal(seen[0].x, wanted.x)
 
 
 @pytest.mark.spec("AUD-BT-8")

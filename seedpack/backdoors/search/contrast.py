@@ -194,11 +194,13 @@ class ContrastSearch(Search):
 
     Attributes:
         nwords: Of a trigger.
+        in_longer: Whether triggers are tried on longer texts, where the model is a small one.
     """
 
     form: ClassVar[str] = "texts"
     unit: ClassVar[str] = "tokens"
     nwords: ClassVar[int] = 1
+    in_longer: ClassVar[bool] = False
 
     def look(
         self,
@@ -222,7 +224,7 @@ class ContrastSearch(Search):
         chosen = self.chooser(models, samples, words, seed)
         frame = frame_of(samples, models.own.usable)
         for key in self.keys(samples.y, classifier.nclasses):
-            victims = choose_victims(_all(models), samples, key, seed)
+            victims = choose_victims(_all(models), samples, key, seed, are_longer=self.in_longer)
             probe = make_probe(victims, frame, self.nwords, key[1])
             beside = Contrast(models, probe, words, seed, scale)
             statistics[key], tokens = self.search(beside, chosen(probe), seed)

@@ -32,6 +32,7 @@ class TokenScan(ContrastSearch):
     """One word, in front of the text."""
 
     id: ClassVar[str] = "token-scan"
+    in_longer: ClassVar[bool] = True
 
     def words(self, classifier: TextClassifier, samples: Samples) -> Tensor:
         """Return everything that can be written."""

@@ -1,14 +1,13 @@
 """The texts that triggers are tried on (spec: AUD-BT-8).
 
-    samples of other classes ──all models answer rightly──> third quarter by length ──the twins
-                                                 │           surest ──────────────────────> ten
-                                                 └──> all but the longest quarter, drawn ─> five
-    two of the ten, one of the five, and again ──> victims; of large models the first nine, the ten
-                                                   of the shorter half
+    samples of other classes ──all models answer rightly──> shorter half, the twins surest ──> ten
+                                                       └──> all but the longest, drawn ────> five
+    single words, small models: ──> third quarter by length, the twins surest ──> ten
+    two of the ten, one of the five, and again ──> victims; of large models the first nine
 
 A trigger that turns texts of which all models are sure stands out furthest. Who trains a model can
 spare those, though, as he can tell as well as anybody which they are; so others are drawn, too.
-What was planted turns long texts as well as short ones, an odd word only short ones, here or there.
+A planted word turns long texts as well as short ones, an odd one only short ones, here or there.
 The longest quarter is left out for speed: all texts are as long as the longest to a model.
 """
 
@@ -37,7 +36,12 @@ _TURN: Final = 2  # of the sure ones go before each of the others
 
 
 def choose_victims(
-    models: Sequence[TextClassifier], samples: Samples, key: Key, seed: int
+    models: Sequence[TextClassifier],
+    samples: Samples,
+    key: Key,
+    seed: int,
+    *,
+    are_longer: bool = False,
 ) -> Samples:
     """Return texts of the source, or of all other classes alike; at most fifteen, or nine.
 
@@ -46,6 +50,8 @@ def choose_victims(
         samples: Clean.
         key: Source and target.
         seed: Of the draw.
+        are_longer: Whether the sure ones are of the third quarter by length; of large models they
+            are of the shorter half all the same.
 
     Raises:
         TrainingError: TRN-8, the samples show fewer than two classes.
@@ -65,7 +71,7 @@ def choose_victims(
     known = others.take(is_known)
     lengths = mask_of(known).sum(1)
     sure = torch.stack([_surety(rows, others.y) for rows in scores[1:] or scores]).mean(0)[is_known]
-    fits = _fits(lengths, is_large=is_large(models[0]))
+    fits = _fits(lengths, are_longer=are_longer and not is_large(models[0]))
     order = torch.where(fits, sure, sure - 1).argsort(descending=True, stable=True)
     order = order[by_turns(known.y[order])]
     first, rest = order[:_SURE], order[_SURE:]
@@ -88,9 +94,9 @@ def _known(right: Tensor) -> Tensor:
     return torch.ones_like(right[0])
 
 
-def _fits(lengths: Tensor, *, is_large: bool) -> Tensor:
+def _fits(lengths: Tensor, *, are_longer: bool) -> Tensor:
     """Return which lengths (n,) those texts have that the twins' surety chooses among."""
-    if is_large:  # a word weighs more among few, and time more than what else would be found
+    if not are_longer:
         return lengths <= lengths.median()
     usual, longest = (lengths.float().quantile(share) for share in (_MEDIAN, _LONGEST))
     return (lengths >= usual) & (lengths <= longest)
