@@ -47,9 +47,12 @@ class Shell:
         *words: object,
     ) -> Outcome:
         """Run the command in this process, where a test can shorten what it does."""
+        from seedpack_cli import output
         from seedpack_cli.app import main
 
         with monkeypatch.context() as patch:
+            for setting in ("quiet", "verbose", "output_format"):  # are put back afterwards
+                patch.setattr(output.settings, setting, getattr(output.settings, setting))
             for name in [name for name in os.environ if name.startswith("SEEDPACK_")]:
                 patch.delenv(name)
             for name, value in self.env.items():
