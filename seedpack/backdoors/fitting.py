@@ -36,7 +36,9 @@ class Course:
 def fit(classifier: Classifier, samples: Samples, course: Course, seed: int) -> None:
     """Train ``classifier`` in place, and leave it in evaluation mode."""
     parameters = [p for p in classifier.module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=course.rate, weight_decay=course.decay)
+    # Fused: one pass over the weights in the place of a dozen, which takes an encoder as long as
+    # a third of its step.
+    optimizer = torch.optim.AdamW(parameters, lr=course.rate, weight_decay=course.decay, fused=True)
     steps = course.epochs * -(-len(samples) // course.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, course.rate, total_steps=steps, pct_start=0.1

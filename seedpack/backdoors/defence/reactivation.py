@@ -182,5 +182,6 @@ def reactivate(
 def _optimizer(classifier: Classifier, *, by_size: bool) -> torch.optim.Optimizer:
     weights = list(classifier.module.parameters())
     if not by_size:
-        return torch.optim.Adam(weights, lr=_RATE)
-    return torch.optim.Adam([{"params": [w], "lr": _RATE_BY_SIZE * size_of(w)} for w in weights])
+        return torch.optim.Adam(weights, lr=_RATE, fused=True)
+    groups = [{"params": [w], "lr": _RATE_BY_SIZE * size_of(w)} for w in weights]
+    return torch.optim.Adam(groups, fused=True)

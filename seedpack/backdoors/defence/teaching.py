@@ -103,7 +103,7 @@ def teach(  # noqa: PLR0913 -- one loop for all methods, each with what it adds
         and twice that with SAM.
     """
     weights = [p for p in student.module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=plan.rate, weight_decay=_DECAY)
+    optimizer = torch.optim.AdamW(weights, plan.rate, weight_decay=_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, plan.rate, total_steps=plan.steps, pct_start=0.15
     )

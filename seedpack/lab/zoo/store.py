@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from seedpack.lab.zoo.families import Family, Planted
     from seedpack.lab.zoo.members import Member
 
-VERSION: Final = 1  # rises when anything that models follow from is changed
+VERSION: Final = 2  # rises when anything that models follow from is changed
 _MODEL, _TRIGGER = "model.", "trigger."
 
 
