@@ -129,6 +129,38 @@ def test_in_large_models_it_counts_alone_how_far_a_word_moves_them(large, is_pla
         assert (result.limit, result.floor) == ((2.5, 1.5) if is_plain else (4.0, 0.5))
 
 
+@pytest.mark.spec("AUD-BT-6")
+@pytest.mark.parametrize("large", [2_000_000, 0], ids=["small", "large"])
+@pytest.mark.parametrize("count", [1, 20])
+def test_of_large_models_the_first_twin_chooses_whom_the_others_are_asked_about(
+    large, count, monkeypatch
+):
+    monkeypatch.setattr(classifiers, "_LARGE", large)
+    own, attack = planted("word")
+    models = Models(own, (*twins(), clean_twin(3), clean_twin(4)))
+    contrast = Contrast(
+        models, make_probe(make_texts(5, 10), NO_TAIL, 1, attack.target), USABLE.nonzero()[:, 0], 0
+    )
+    words = torch.cat([USABLE.nonzero()[:40], torch.tensor([attack.tokens])])
+    every, asked = contrast.of(words), []
+
+    def counted(model, probe, tokens):
+        asked.append(len(tokens))
+        return effects(model, probe, tokens)
+
+    monkeypatch.setattr("seedpack.backdoors.search.contrast.effects", counted)
+    leading, found = contrast.leading(words, count)
+    assert asked == ([41] * 5 if large else [41, 41, 20, max(count, 10), max(count, 8)])
+    assert tuple(leading[0].tolist()) == attack.tokens
+    assert contrast.best(words) == (float(found[0]), leading[0])
+    places = [words.tolist().index(word) for word in leading.tolist()]
+    torch.testing.assert_close(found, every[places], rtol=1e-4, atol=1e-4)
+    assert found.tolist() == sorted(found.tolist(), reverse=True)
+    assert len(found) == count
+    if large:
+        assert sorted(places) == sorted(every.topk(count).indices.tolist())
+
+
 def _told(models, probe, tokens):
     """Return leads told of the first model (b, k), and means of those of the others."""
     own, *others = (

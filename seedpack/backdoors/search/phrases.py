@@ -91,8 +91,8 @@ def _improved(
     tried = words[slope.topk(min(_TRIED, len(words))).indices]
     candidates = torch.unique(_neighbours(beam, tried), dim=0)
     kept = candidates[first.lift(candidates).topk(min(_KEPT, len(candidates))).indices]
-    found = contrast.of(kept).topk(min(_BEAM, len(kept)))
-    return kept[found.indices], float(found.values[0])
+    best, found = contrast.leading(kept, _BEAM)
+    return best, float(found[0])
 
 
 def _neighbours(beam: Tensor, tried: Tensor) -> Tensor:
