@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedpack.backdoors.classifiers import UNLABELLED, ImageClassifier, Samples
-from seedpack.backdoors.defence import relearning, teaching, views
+from seedpack.backdoors.defence import portfolio, relearning, teaching, views
 from seedpack.backdoors.defence.base import Defence, require_enough
 from seedpack.backdoors.defence.controls import Control, plant
 from seedpack.backdoors.defence.defending import Defending, defend_classifier
@@ -126,6 +126,30 @@ def test_a_defended_model_is_reported_beside_its_controls(digits, planted, monke
     assert report.accuracy_after.hits == int((defended.predict(test) == test.y).sum())
     assert report.found[0].removed
     assert len(report.comebacks) == report.controls_tried
+
+
+@pytest.mark.spec("AUD-DEF-5")
+@pytest.mark.usefixtures("few_steps")
+def test_comebacks_are_those_of_the_very_controls_that_the_method_was_chosen_by(
+    digits, planted, monkeypatch
+):
+    clean, _, test = digits
+    seeds, reports = [], []
+
+    class Seeded(Nothing):
+        def run(self, classifier, samples, *, seed=0, reference=None):
+            del samples, reference
+            seeds.append(seed)
+            return renewed(classifier, 0.9, seed=seed)
+
+    options = Defending(methods=(Seeded(),), ncontrols=1, draws=1, seed=5)
+    for memory in (1 << 30, 0):  # kept, or made again
+        monkeypatch.setattr(portfolio, "_MEMORY", memory)
+        _, report = defend_classifier(planted[0], clean, test, options)
+        reports.append(msgspec.structs.replace(report, seconds=0))
+    assert reports[0] == reports[1]
+    assert len(report.comebacks) == report.controls_tried == 1
+    assert seeds == [5] * (3 + 4)  # a control, the suspect when it is chosen, and when it is done
 
 
 @pytest.mark.spec("AUD-DEF-8")

@@ -152,7 +152,7 @@ def defend_classifier(
         found=tuple(
             report_found(suspect, defended, attack, evaluation) for attack in options.found
         ),
-        comebacks=stage.comebacks(chosen.defence),
+        comebacks=stage.comebacks(chosen),
         seed=options.seed,
         seconds=time.monotonic() - started,
     )
@@ -200,18 +200,27 @@ class _Stage:
         _, is_broken, _, chosen = min(tried, key=lambda row: row[:3])
         return chosen, not is_broken
 
-    def comebacks(self, defence: Defence) -> tuple[ComebackReport, ...]:
+    def comebacks(self, chosen: Trial) -> tuple[ComebackReport, ...]:
         """Return the reactivation test of each control, beside a twin made the same way."""
         options = self.options
         if not options.draws or not self.controls:
             return ()
         base = self.controls[0].base
         twin = make_twin(base, self.learnt, options.seed + _APART, options.reference)
-        return tuple(self._comeback(control, defence, twin) for control in self.controls)
+        return tuple(
+            self._comeback(control, self._defended(chosen, number), twin)
+            for number, control in enumerate(self.controls)
+        )
 
-    def _comeback(self, control: Control, defence: Defence, twin: Classifier) -> ComebackReport:
+    def _defended(self, chosen: Trial, number: int) -> Classifier:
+        """Return a control after the method, as it was in the race."""
+        if number < len(chosen.defended):
+            return chosen.defended[number]
+        return self.run(chosen.defence, self.controls[number].planted, self.learnt, number)
+
+    def _comeback(self, control: Control, defended: Classifier, twin: Classifier) -> ComebackReport:
         result = compare_comebacks(
-            self.run(defence, control.planted, self.learnt),
+            defended,
             (twin,),
             control.attack,
             self.learnt,

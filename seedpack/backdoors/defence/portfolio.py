@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _WORTHLESS: Final = 1  # controls more than the leader's that a method may leave in before it stops
 _ALIKE: Final = 0.03  # difference of accuracy lost that few held-out samples cannot tell
+_MEMORY: Final = 1 << 30  # bytes of defended controls that are kept, at most
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Trial:
         natural: Successes of the same triggers in the unplanted bases.
         removed: Whether each is gone.
         losses: Accuracy lost on each, in shares.
+        defended: What became of each, where that is kept for what is measured later.
     """
 
     defence: Defence
@@ -47,6 +49,7 @@ class Trial:
     natural: list[Hits] = field(default_factory=list)
     removed: list[bool] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    defended: list[Classifier] = field(default_factory=list)
 
     @property
     def loss(self) -> float:
@@ -85,15 +88,23 @@ def try_methods(
     """
     trials = [Trial(defence) for defence in defences]
     racing, done = list(trials), 0
+    is_kept = sum(map(_nbytes, controls)) * len(defences) <= _MEMORY
     for number, control in enumerate(controls):
         for trial in racing:
             if watch is not None:
                 watch(done, len(controls) * len(defences), f"{trial.defence.id} on a control")
-            trial.add(control, apply(trial.defence, control.planted, number), held_out)
+            defended = apply(trial.defence, control.planted, number)
+            trial.add(control, defended, held_out)
+            if is_kept:
+                trial.defended.append(defended)
             done += 1
         least = min(trial.nleft for trial in racing)
         racing = [trial for trial in racing if trial.nleft < least + _WORTHLESS]
     return _rank(trials)
+
+
+def _nbytes(control: Control) -> int:
+    return sum(p.nbytes for p in control.planted.module.parameters())
 
 
 def _rank(trials: list[Trial]) -> list[Trial]:
