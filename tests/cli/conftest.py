@@ -71,6 +71,14 @@ def shell(tmp_path):
     return Shell(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def publisher(tmp_path_factory):
+    """A folder with a tiny base, a model tuned from it, data and keys."""
+    from tests.cli.tiny_texts import publisher_in
+
+    return publisher_in(tmp_path_factory.mktemp("publisher"))
+
+
 def save_model(path: Path, *, scale: float = 1.0) -> None:
     """Write a model of three tensors, the same for the same ``scale``."""
     rng = np.random.default_rng(7)

@@ -8,14 +8,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.cli.tiny_texts import publisher_in
-
-
-@pytest.fixture(scope="module")
-def publisher(tmp_path_factory):
-    """A folder with a base, a model tuned from it, data and keys."""
-    return publisher_in(tmp_path_factory.mktemp("deltas"))
-
 
 @pytest.fixture(scope="module")
 def made(publisher):
