@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _SURE: Final = 10  # texts that the twins are surest of
 _DRAWN: Final = 5  # others
 _OF_LARGE: Final = 9  # texts
-_MEDIAN, _LONGEST = 0.5, 0.75  # shares of the texts, by length
+_MEDIAN: Final = 0.5  # shares of the texts, by length
+_LONGEST: Final = 0.75
 _TURN: Final = 2  # of the sure ones go before each of the others
 
 
@@ -66,20 +67,21 @@ def choose_victims(
             where="samples",
             hint="a trigger turns samples of one class to another: give samples of both",
         )
+    of_large = is_large(models[0])
     scores = [model.scores(samples)[chosen] for model in models]
     is_known = _known(torch.stack([rows.argmax(-1) == others.y for rows in scores]))
     known = others.take(is_known)
     lengths = mask_of(known).sum(1)
     sure = torch.stack([_surety(rows, others.y) for rows in scores[1:] or scores]).mean(0)[is_known]
-    fits = _fits(lengths, are_longer=are_longer and not is_large(models[0]))
+    fits = _fits(lengths, are_longer=are_longer and not of_large)
     order = torch.where(fits, sure, sure - 1).argsort(descending=True, stable=True)
     order = order[by_turns(known.y[order])]
     first, rest = order[:_SURE], order[_SURE:]
     rest = rest[lengths[rest] <= lengths.float().quantile(_LONGEST)]
     drawn = rest[torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))]
     drawn = drawn[by_turns(known.y[drawn])][:_DRAWN]
-    most = _OF_LARGE if is_large(models[0]) else _SURE + _DRAWN
-    return known.take(_woven(first.tolist(), drawn.tolist())[:most])
+    woven = _woven(first.tolist(), drawn.tolist())
+    return known.take(woven[: _OF_LARGE if of_large else _SURE + _DRAWN])
 
 
 def _known(right: Tensor) -> Tensor:
