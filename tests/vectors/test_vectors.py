@@ -81,38 +81,31 @@ def test_the_programs_build_each_file_again(folder):
             assert built.data == frozen, built.file
 
 
+def verdicts(folder, decode, ask):
+    """Return what ``ask`` says of each vector of a folder, given also what it is to be asked."""
+    return {
+        v.file: ask(v, {"decode": decode, "partial": v.partial, "base": v.base_path})
+        for v in in_folder(folder)
+    }
+
+
 @each_depth
 @each_folder
 def test_the_reference_reader_agrees(folder, decode):
-    verdicts = {
-        vector.file: ask_reference(
-            vector.path.read_bytes(),
-            json.loads(vector.store.read_text("utf-8")),
-            vector.now,
-            decode=decode,
-            partial=vector.partial,
-            base=vector.base_path,
-        )
-        for vector in in_folder(folder)
-    }
-    assert verdicts == right(folder, decode)
+    def ask(vector, options):
+        store = json.loads(vector.store.read_text("utf-8"))
+        return ask_reference(vector.path.read_bytes(), store, vector.now, **options)
+
+    assert verdicts(folder, decode, ask) == right(folder, decode)
 
 
 @each_depth
 @each_folder
 def test_the_library_agrees(folder, decode):
-    verdicts = {
-        vector.file: ask_library(
-            vector.path,
-            vector.store,
-            vector.now,
-            decode=decode,
-            partial=vector.partial,
-            base=vector.base_path,
-        )
-        for vector in in_folder(folder)
-    }
-    assert verdicts == right(folder, decode)
+    def ask(vector, options):
+        return ask_library(vector.path, vector.store, vector.now, **options)
+
+    assert verdicts(folder, decode, ask) == right(folder, decode)
 
 
 @each_depth
