@@ -191,19 +191,19 @@ class Contrast:
         for number in range(1, len(self._plain)):
             if len(others):
                 most = min(max(count, _ASKED, len(own) // 2), len(own))
-                ahead = _more(own, others).topk(most).indices
+                ahead = _more(own.mean(1), others).topk(most).indices
                 tokens, own, others = tokens[ahead], own[ahead], others[:, ahead]
-            others = torch.cat([others, self._told(number, tokens)[None]])
-        return _first(tokens, _more(own, others) / self._usual.sqrt(), count)
+            others = torch.cat([others, self._told(number, tokens).mean(1)[None]])
+        return _first(tokens, self._weigh(own, others), count)
 
     def _told(self, number: int, tokens: Tensor) -> Tensor:
-        """Return what one of the models says of candidates (b, count), on average (b,)."""
+        """Return leads told (b, k) of candidates (b, count) in one of the models."""
         model = _all(self.models)[number]
-        return told(effects(model, self.probe, tokens), self._plain[number]).mean(1)
+        return told(effects(model, self.probe, tokens), self._plain[number])
 
     def lift(self, tokens: Tensor) -> Tensor:
         """Return how far candidates (b, count) lift the target in the model itself (b,)."""
-        return self._told(0, tokens)
+        return self._told(0, tokens).mean(1)
 
 
 def _all(models: Models) -> tuple[TextClassifier, ...]:
