@@ -143,6 +143,25 @@ def test_with_parity_both_arms_are_shown(world, folder, tmp_path) -> None:
     assert result.status is Status.PASS
 
 
+@pytest.mark.usefixtures("costly")
+def test_what_parity_did_not_help_is_not_measured_without_it_where_that_costs_minutes(
+    world, folder, tmp_path
+) -> None:
+    spec = with_seed(world, tmp_path / "a.seed", interleave=True, parity_percent=30)
+    profile = msgspec.structs.replace(PROFILE, nseeds=3, shares=(0.1, 0.5))
+    result = run(Corruption(), spec, folder, profile)
+    exact = {(row[0], row[1], row[2]): row[3] for row in result.tables[0].rows}
+    assert exact == {
+        (layout, share, kind): found
+        for kind in ("random", "burst")
+        for layout, share, found in (
+            ("the seed", 10.0, "3 of 3"),
+            ("the seed", 50.0, "0 of 3"),
+            ("the seed without its parity", 10.0, "0 of 2"),
+        )
+    }
+
+
 @pytest.mark.spec("AUD-COR-2")
 def test_where_the_whole_model_is_at_chance_nothing_is_decided(world, folder, tmp_path) -> None:
     spec = with_seed(world, tmp_path / "a.seed", interleave=True)

@@ -21,6 +21,8 @@ from seedpack.errors import ExtractError
 from seedpack.extract import extract
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seedpack.audits.base import Context
     from seedpack.audits.corruption.losses import Damaged
     from seedpack.audits.results import AuditResult
@@ -63,16 +65,13 @@ class Corruption(Audit):
         if not damagers[OWN].nchunks:
             return undecided(self.id, self.title, "the seed has no chunk that could be lost")
         arms = Baselines(context)
-        cells = []
-        losses = [
-            (name, share, kind)
-            for name in damagers
-            for share in _shares_of(name, context)
-            for kind in KINDS
-        ]
-        for done, (name, share, kind) in enumerate(losses):
-            context.progress(done, len(losses), f"{name}: {100 * share:g} % {kind}")
-            cells.append(_measure(context, damagers[name], name, share, kind, arms))
+        cells: list[Cell] = []
+        for done, name in enumerate(damagers):
+            losses = [(share, kind) for share in _shares_of(name, context, cells) for kind in KINDS]
+            for number, (share, kind) in enumerate(losses):
+                what = f"{name}: {100 * share:g} % {kind}"
+                context.progress(done * len(losses) + number, len(damagers) * len(losses), what)
+                cells.append(_measure(context, damagers[name], name, share, kind, arms))
         return make_result(self.id, self.title, context, cells, arms, damagers[OWN])
 
 
@@ -102,12 +101,20 @@ def _layouts(context: Context) -> list[Layout]:
     return layouts
 
 
-def _shares_of(layout: str, context: Context) -> tuple[float, ...]:
-    """Return the shares to destroy: of another layout those of the gates, where each costs much."""
+def _shares_of(layout: str, context: Context, cells: Sequence[Cell]) -> tuple[float, ...]:
+    """Return the shares to destroy: of another layout, where each costs much, a few.
+
+    Args:
+        layout: Its name.
+        context: Of the audit.
+        cells: What was measured of the seed as it is. Where its parity restored nothing of what a
+            gate is about, it is without it what it is with it.
+    """
     shares = context.profile.shares
     if layout == OWN or len(curve_seeds(context)) == len(context.seeds):
         return shares
-    return tuple(share for share in shares if is_judged(OWN, share, shares))
+    helped = {cell.share for cell in cells if cell.layout == OWN and cell.exact}
+    return tuple(share for share in shares if is_judged(OWN, share, shares) and share in helped)
 
 
 def _measure(
