@@ -52,9 +52,10 @@ $(VENV)/dev: $(VENV)/made pyproject.toml constraints.txt
 	$(INSTALL) $(TORCH) -e '.[all,dev]'
 	touch $@ $(VENV)/demo
 
-$(VENV)/fuzz: $(VENV)/dev
-	$(INSTALL) -e '.[fuzz]'
-	touch $@
+# At once, as a second look for what goes with what takes as long as a small suite of tests.
+$(VENV)/fuzz: $(VENV)/made pyproject.toml constraints.txt
+	$(INSTALL) $(TORCH) -e '.[all,dev,fuzz]'
+	touch $@ $(VENV)/dev $(VENV)/demo
 
 $(VENV)/mutation: $(VENV)/dev
 	$(INSTALL) -e '.[mutation]'

@@ -227,10 +227,11 @@ def decode_manifest(data: bytes) -> Map:
     require(msgpack.packb(manifest) == data, "MAN-2")
     require(fits(manifest, MANIFEST), "MAN-1")
     config = manifest["architecture"] and manifest["architecture"]["config"]
-    for text in texts:  # the config alone may hold line feeds and be long (ARC-2)
-        require(text is config or len(text.encode()) <= 4096, "MAN-6")
-        characters = {*text} - {"\n"} if text is config else {*text}
-        categories = {unicodedata.category(character) for character in characters}
+    others = {text for text in texts if text is not config}  # keys come again and again
+    for text in others:  # the config alone may hold line feeds and be long (ARC-2)
+        require(len(text.encode()) <= 4096 and "\n" not in text, "MAN-6")
+    for text in others | {config or ""}:
+        categories = {unicodedata.category(character) for character in {*text} - {"\n"}}
         require(not categories & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}, "MAN-6")
         require(unicodedata.is_normalized("NFC", text), "MAN-6")
     parts = [*manifest["layers"], *manifest["attachments"], manifest["parity"] or {"chunks": []}]

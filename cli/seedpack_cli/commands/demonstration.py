@@ -22,6 +22,8 @@ def demo(
     Trains a small network, makes and signs a seed, refuses six attacks, repairs damage, and
     rebuilds the network. Needs the extra: pip install "seedpack[demo]".
     """
+    if keep is not None and keep.exists():
+        raise typer.BadParameter(f"{keep} exists already; name a new folder")
     try:
         from seedpack_cli.demo.story import tell  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -30,8 +32,6 @@ def demo(
         )
         raise typer.Exit(1) from error
     if keep is not None:
-        if keep.exists():
-            raise typer.BadParameter(f"{keep} exists already; name a new folder")
         keep.mkdir(parents=True)
         tell(keep, _say)
         _say(f"\nThe files are in {keep}.")
