@@ -22,6 +22,7 @@ NAMES: Final = sorted(path.stem for path in (FOLDER / "targets").glob("[a-z]*.py
 _GRACE_S: Final = 120  # start-up and reading of the corpus on a busy machine
 _INPUT_TIMEOUT_S: Final = 25  # one input that takes longer is a finding
 _RSS_LIMIT_MIB: Final = 1024  # the address space is bounded by the worker, much closer
+_FEW_EDGES: Final = 10  # the smallest target reaches twice as many at once
 _KEPT_LINES: Final = 40  # of a worker's output, shown for a finding
 _EXECUTED: Final = re.compile(r"^(?:stat::number_of_executed_units:\s*|#)(\d+)", re.MULTILINE)
 _EDGES: Final = re.compile(r"\bcov: (\d+)")
@@ -92,17 +93,16 @@ def fuzz(name: str, seconds: int) -> Outcome:
 
 def read_output(name: str, seconds: int, status: int, output: str) -> Outcome:
     """Return the figures that libFuzzer printed."""
-    artifact = _ARTIFACT.search(output)
-    finding = artifact[1] if artifact else f"exit status {status}"
-    return Outcome(
-        name,
-        max(map(int, _EXECUTED.findall(output)), default=0),
-        seconds,
-        max(map(int, _EDGES.findall(output)), default=0),
-        max(map(int, _ADDED.findall(output)), default=0),
-        finding if status else "",
-        output,
+    executions, edges, added = (
+        max(map(int, figure.findall(output)), default=0) for figure in (_EXECUTED, _EDGES, _ADDED)
     )
+    finding = ""
+    if status:
+        artifact = _ARTIFACT.search(output)
+        finding = artifact[1] if artifact else f"exit status {status}"
+    elif not executions or edges <= _FEW_EDGES:
+        finding = f"{executions} executions reached {edges} edges: the code is not instrumented"
+    return Outcome(name, executions, seconds, edges, added, finding, output)
 
 
 def print_outcome(outcome: Outcome) -> None:

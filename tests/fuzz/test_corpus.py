@@ -69,6 +69,8 @@ def test_figures_are_libfuzzers_own():
     found = output + "artifact_prefix='a/'; Test unit written to a/crash-1\nBase64: AA==\n"
     assert run.read_output("x", 5, 77, found).finding == "a/crash-1"
     assert run.read_output("x", 5, 1, output).finding == "exit status 1"
+    for output in ("", "#2\tINITED cov: 9 ft: 9\n"):
+        assert "not instrumented" in run.read_output("x", 5, 0, output).finding
 
 
 def test_without_atheris_the_runner_says_what_to_install():
@@ -83,14 +85,14 @@ def test_without_atheris_the_runner_says_what_to_install():
     assert done.stderr == "fuzz: atheris is not installed\nhint: pip install -e '.[fuzz]'\n"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_target_runs_under_the_fuzzer(name, tmp_path):
+def test_a_target_runs_under_the_fuzzer(tmp_path):
+    """One; ``make fuzz`` runs each, and a target that executes next to nothing fails it."""
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed: pip install -e '.[fuzz]'")
-    corpus = harness.CORPUS / name
+    name = "preamble"
     command = [sys.executable, "-m", "fuzz.worker", name, "-runs=2000", "-print_final_stats=1"]
     done = subprocess.run(
-        [*command, f"-artifact_prefix={tmp_path}/", str(tmp_path), str(corpus)],
+        [*command, f"-artifact_prefix={tmp_path}/", str(tmp_path), str(harness.CORPUS / name)],
         cwd=ROOT,
         capture_output=True,
         text=True,
