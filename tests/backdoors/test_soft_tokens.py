@@ -8,6 +8,7 @@ import torch
 from seedpack.audits.backdoor_search import searches_in
 from seedpack.audits.profiles import PROFILES
 from seedpack.backdoors import classifiers
+from seedpack.backdoors.search import soft_tokens
 from seedpack.backdoors.search.contrast import Contrast, Models
 from seedpack.backdoors.search.probes import effects, make_probe, mixed_effects
 from seedpack.backdoors.search.registry import searches_of
@@ -17,6 +18,13 @@ from seedpack.lab.methods import get_search, usual_searches
 from tests.backdoors import words
 
 THOROUGH = {"soft-token", "soft-phrase"}
+
+
+@pytest.fixture
+def few_looks(monkeypatch):
+    """Let mixtures be optimised for a fifth of the steps, where it does not matter how well."""
+    full = soft_tokens._FULL
+    monkeypatch.setattr(soft_tokens, "_FULL", full._replace(steps=full.steps // 5))
 
 
 def twins():
@@ -48,6 +56,7 @@ def test_soft_phrases_are_of_frequent_words_and_reach_a_template():
 
 
 @pytest.mark.spec("AUD-BT-5")
+@pytest.mark.usefixtures("few_looks")
 def test_words_that_turn_the_twins_as_well_count_for_nothing():
     _, attack = words.planted("word")
     alone, beside = words.alone_and_beside_itself(SoftTokens(), "word")
@@ -56,6 +65,7 @@ def test_words_that_turn_the_twins_as_well_count_for_nothing():
 
 
 @pytest.mark.spec("AUD-BT-5")
+@pytest.mark.usefixtures("few_looks")
 def test_the_statistic_is_the_contrast_of_the_words_that_are_told():
     samples, model = words.make_texts(5, 40), words.clean_twin(0)
     search = SoftTokens()
@@ -73,6 +83,7 @@ def test_the_statistic_is_the_contrast_of_the_words_that_are_told():
         assert reached == pytest.approx(judged, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.usefixtures("few_looks")
 def test_the_same_arguments_give_the_same_result_and_leave_the_model_alone():
     samples, model = words.make_texts(5, 40), words.clean_twin(0)
     before = model.scores(samples)
