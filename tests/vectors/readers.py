@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import typer.main
+
 from seedpack.errors import SeedError
 from seedpack.frameworks.bases import ModelBase
 from seedpack.seed.opening import open_seed
 from seedpack.seed.verify import verify_seed
 from seedpack.trust.storefile import load_trust_store
-from seedpack_cli.app import main
+from seedpack_cli import app
 from spec.reference.read_seed import load_base, read_seed
 
 FOLDER = Path(__file__).resolve().parents[2] / "spec" / "vectors"
@@ -128,16 +131,24 @@ def arguments(vector: Vector, *, decode: bool) -> list[str]:
     return words + ["--base", str(vector.base_path)] * (vector.base is not None)
 
 
+@functools.cache
+def _parser() -> Any:
+    """Return what parses a call of ``verify``: making it takes longer than reading a vector."""
+    return typer.main.get_command(app.make_app(["verify"]))
+
+
 def call_program(*words: str) -> Call:
     """Run the program inside this process, which is faster than starting one per file."""
     out, err, status = io.StringIO(), io.StringIO(), None
+    parser = _parser()
     with (
         patch.object(sys, "argv", ["seedpack", *words]),
+        patch.object(app, "make_app", lambda _names: parser),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
         try:
-            main()
+            app.main()
         except SystemExit as end:
             status = end.code
     return Call(status, out.getvalue(), err.getvalue())
