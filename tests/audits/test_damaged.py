@@ -144,7 +144,7 @@ def test_with_parity_both_arms_are_shown(world, folder, tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("costly")
-def test_what_parity_did_not_help_is_not_measured_without_it_where_that_costs_minutes(
+def test_what_parity_did_not_restore_is_not_measured_without_it_where_that_costs_minutes(
     world, folder, tmp_path
 ) -> None:
     spec = with_seed(world, tmp_path / "a.seed", interleave=True, parity_percent=30)

@@ -107,8 +107,8 @@ def _shares_of(layout: str, context: Context, cells: Sequence[Cell]) -> tuple[fl
     Args:
         layout: Its name.
         context: Of the audit.
-        cells: What was measured of the seed as it is. Where its parity restored nothing of what a
-            gate is about, it is without it what it is with it.
+        cells: What was measured of the seed as it is. At a share at which its parity restored no
+            whole seed, hardly more is missing without it.
     """
     shares = context.profile.shares
     if layout == OWN or len(curve_seeds(context)) == len(context.seeds):
