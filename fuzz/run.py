@@ -11,6 +11,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -46,6 +47,7 @@ def main() -> int:
     """Fuzz, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="for all targets together")
+    parser.add_argument("--runs", type=int, help="of each target, however long they take")
     parser.add_argument("--target", choices=NAMES, action="append", help="only this one")
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
     options = parser.parse_args()
@@ -57,7 +59,7 @@ def main() -> int:
     print(f"{'target':<18}{'executions':>12}{'exec/s':>9}{'edges':>7}{'new':>6}  result")
     with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = []
-        for outcome in pool.map(lambda name: fuzz(name, share), names):
+        for outcome in pool.map(lambda name: fuzz(name, share, options.runs), names):
             outcomes.append(outcome)
             print_outcome(outcome)
     total = sum(outcome.executions for outcome in outcomes)
@@ -66,33 +68,36 @@ def main() -> int:
     return 1 if findings else 0
 
 
-def fuzz(name: str, seconds: int) -> Outcome:
-    """Run one target for so long; its new inputs stay in a folder that git ignores."""
+def fuzz(name: str, seconds: int, runs: int | None = None) -> Outcome:
+    """Run one target so often, or for so long; its new inputs stay in a folder git ignores."""
     work, findings = FOLDER / "work" / name, FOLDER / "findings" / name
     for folder in (work, findings, FOLDER / "corpus" / name):
         folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "fuzz.worker", name]
-    command += [f"-max_total_time={seconds}", "-print_final_stats=1", "-verbosity=1"]
+    command += [f"-runs={runs}" if runs else f"-max_total_time={seconds}"]
+    command += ["-print_final_stats=1", "-verbosity=1"]
     command += [f"-timeout={_INPUT_TIMEOUT_S}", f"-rss_limit_mb={_RSS_LIMIT_MIB}"]
     command += [f"-artifact_prefix={findings}/", str(work), str(FOLDER / "corpus" / name)]
+    start = time.monotonic()
     try:
         done = subprocess.run(  # noqa: S603 -- this interpreter, options made here
             command,
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=seconds + _GRACE_S,
+            timeout=None if runs else seconds + _GRACE_S,  # an input that hangs ends itself
             check=False,
             text=True,
             errors="replace",
         )
     except subprocess.TimeoutExpired:
         return Outcome(name, 0, seconds, 0, 0, "does not end", "")
-    return read_output(name, seconds, done.returncode, done.stdout)
+    spent = max(round(time.monotonic() - start), 1) if runs else seconds
+    return read_output(name, spent, done.returncode, done.stdout, least=runs or 1)
 
 
-def read_output(name: str, seconds: int, status: int, output: str) -> Outcome:
-    """Return the figures that libFuzzer printed."""
+def read_output(name: str, seconds: int, status: int, output: str, *, least: int = 1) -> Outcome:
+    """Return the figures that libFuzzer printed; fewer executions than ``least`` are a finding."""
     executions, edges, added = (
         max(map(int, figure.findall(output)), default=0) for figure in (_EXECUTED, _EDGES, _ADDED)
     )
@@ -100,8 +105,8 @@ def read_output(name: str, seconds: int, status: int, output: str) -> Outcome:
     if status:
         artifact = _ARTIFACT.search(output)
         finding = artifact[1] if artifact else f"exit status {status}"
-    elif not executions or edges <= _FEW_EDGES:
-        finding = f"{executions} executions reached {edges} edges: the code is not instrumented"
+    elif executions < least or edges <= _FEW_EDGES:
+        finding = f"{executions} executions of {least} or more, which reached {edges} edges"
     return Outcome(name, executions, seconds, edges, added, finding, output)
 
 
