@@ -202,8 +202,7 @@ def test_a_clone_that_is_changed_knows_nothing_of_what_it_was(counted):
 
 
 def test_all_searches_together_ask_each_model_about_the_clean_texts_once(monkeypatch):
-    monkeypatch.setattr(phrases, "_MIN_ROUNDS", 1)  # who is asked is no matter of how long
-    monkeypatch.setattr(phrases, "_ROUNDS", 1)
+    monkeypatch.setattr(phrases, "_ROUNDS", 1)  # who is asked is no matter of how long
     samples = words.make_texts(5, 24)
     models = [words.clean_twin(i).clone() for i in range(4)]
     asked, plain = [], Classifier._ask
