@@ -38,10 +38,12 @@ CORE := seedpack/container seedpack/crypto seedpack/trust seedpack/seed
 help:
 	@sed -n 's/^#   //p' Makefile
 
-# A second call installs nothing, unless the list of what to install has changed.
+# A second call installs nothing, unless the list of what to install has changed. The pip that comes
+# with Python is of that Python's age: that of 3.11 takes three times as long to choose packages.
 $(VENV)/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seedpack needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade --no-compile -c constraints.txt pip
 	touch $@
 
 $(VENV)/demo: $(VENV)/made pyproject.toml constraints.txt

@@ -139,10 +139,15 @@ def test_every_declared_requirement_is_pinned():
 def bare(wheel, tmp_path_factory) -> Path:
     """Folder of programs of an environment that holds the wheel and what it asks for."""
     folder = tmp_path_factory.mktemp("bare")
-    venv.create(folder, with_pip=True)
-    pip = [folder / "bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    call(*pip, "--constraint", ROOT / "constraints.txt", wheel)
+    venv.create(folder)
+    call(*pip_for(folder / "bin"), "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
     return folder / "bin"
+
+
+def pip_for(programs: Path) -> list[object]:
+    """Begin a command of this environment's pip about another one, which then needs none."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    return [*pip, "--python", programs / "python"]
 
 
 def write_model(path: Path) -> None:
@@ -174,7 +179,7 @@ def test_the_installed_wheel_works_from_key_to_rebuilt_model_without_torch(bare,
     seedpack_program("assemble", "m.seed", "-o", "back.safetensors", "--key", "me.pub")
     back = (tmp_path / "back.safetensors").read_bytes()
     assert back.endswith((tmp_path / "m.safetensors").read_bytes()[-1024:])
-    names = call(bare / "python", "-m", "pip", "list", "--format", "json").splitlines()[0]
+    names = call(*pip_for(bare), "list", "--format", "json").splitlines()[0]
     assert not {"torch", "transformers", "zfec"} & {row["name"] for row in json.loads(names)}
     parity = subprocess.run(
         [bare / "seedpack", "extract", "m.safetensors", "-o", "p.seed", "--parity", "20"],
