@@ -18,7 +18,7 @@ from seedpack.audits.runner import run_audits
 from seedpack.audits.work import open_context
 from seedpack.backdoors.defence import relearning
 from seedpack.backdoors.defence.teaching import Plan
-from tests.audits.worlds import build_world
+from tests.audits.worlds import beside, build_world
 
 QUICK = PROFILES["quick"]
 
@@ -120,9 +120,15 @@ def test_an_audit_without_parts_has_none_to_do():
 SHORT = msgspec.structs.replace(QUICK, ntwins=4, search_sizes=(50,), nplanted=0)
 
 
+def build_small(folder):
+    """Build a world in which little is learnt and that soon: who does it is what is tested."""
+    spec = build_world(folder)
+    return msgspec.structs.replace(spec, train=beside(spec, "few.npz"))
+
+
 @pytest.mark.spec("AUD-3")
 def test_a_search_for_backdoors_finds_all_its_parts_done(tmp_path):
-    spec, audit = build_world(tmp_path), get_audit("backdoor")
+    spec, audit = build_small(tmp_path), get_audit("backdoor")
     profile = msgspec.structs.replace(SHORT, nplanted=1)
     with open_context(spec, profile, tmp_path / "work") as context:
         for number in range(audit.preparations(profile)):
@@ -152,7 +158,7 @@ def test_a_search_for_backdoors_finds_all_its_parts_done(tmp_path):
 @pytest.mark.spec("AUD-3")
 def test_what_comes_back_finds_all_its_parts_done(tmp_path, monkeypatch):
     monkeypatch.setattr(relearning, "_PLAN", Plan(steps=20))
-    spec, audit = build_world(tmp_path), get_audit("reactivation")
+    spec, audit = build_small(tmp_path), get_audit("reactivation")
     with open_context(spec, SHORT, tmp_path / "work") as context:
         for number in range(audit.preparations(SHORT)):
             audit.prepare(context, number)
@@ -173,7 +179,7 @@ def test_what_comes_back_finds_all_its_parts_done(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.spec("AUD-8")
 def test_processes_find_what_one_finds(tmp_path):
-    spec, profile = build_world(tmp_path), msgspec.structs.replace(SHORT, ntwins=3)
+    spec, profile = build_small(tmp_path), msgspec.structs.replace(SHORT, ntwins=3)
     subject = Subject(seed_id="", name="n", version=1)
     names = ["backdoor", "retention", "low-data"]
     alone, together = (

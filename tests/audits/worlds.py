@@ -45,6 +45,7 @@ def write_data(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
     digits = load_digits()
     x, y = (digits.images / 16).astype(np.float32), digits.target
     np.savez(folder / "train.npz", x=x[:900], y=y[:900])
+    np.savez(folder / "few.npz", x=x[:200], y=y[:200])
     np.savez(folder / "eval.npz", x=x[900:1150], y=y[900:1150])
     np.savez(folder / "tiny.npz", x=x[900:950], y=y[900:950])
     np.savez(folder / "numbers.npz", x=x[:900], y=x[:900, 3, 3] * 1.5)
