@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _HANDFUL: Final = 10  # triggered samples of the simulated attacker
 _MOVE: Final = 0.2  # of a tensor's root mean square, at most: twenty of an attacker's steps
 _WEIGHT: Final = 2.0  # of the loss after the attack
-_EVERY: Final = 2  # steps; at each one it costs more and brings no more
 _LEAST: Final = 1e-3  # root mean square of a tensor that is still nothing
 
 
@@ -44,23 +43,18 @@ class Hardening:
     Attributes:
         student: Is taught elsewhere.
         generator: Of triggers, targets and lengths of moves.
-        steps: Called so often.
     """
 
     student: Classifier
     generator: Generator
-    steps: int = 0
 
     def __call__(self, clean: Samples, answers: Tensor) -> None:
-        """Add to ``.grad`` of the student's weights, every other time; no weight is changed.
+        """Add to ``.grad`` of the student's weights; no weight is changed.
 
         Args:
             clean: A batch, with or without labels.
             answers: To give to it (n, nclasses); the likeliest one stands for the label.
         """
-        self.steps += 1
-        if self.steps % _EVERY:
-            return
         clean = Samples(clean.x, answers.argmax(1))
         triggered = stamped_alike(self.student, clean, self.generator)
         weights = [w for w in self.student.module.parameters() if w.requires_grad]

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.5)
 _SMALL: Final = Plan(steps=150, rate=5e-4)
 _PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32, pretrained=True)
-_NSTAMPED: Final = 2  # views with random triggers per plain one
+_NSTAMPED: Final = 1  # views with random triggers per plain one
 _ENOUGH: Final = 200  # clean samples, from which on the suspect is asked about them alone
 _SPLICED: Final = 2 / 3  # share of spliced images and vectors; of fewer samples the more
 _LEARNT: Final = 0.5  # share of the weights of texts that is the student's, beside its reference's

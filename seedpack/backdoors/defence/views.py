@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from seedpack.backdoors.classifiers import Classifier
 
 _NIMAGE: Final = 4  # dimensions of a batch of images: (n, c, h, w)
-_TURN: Final = 0.17  # radians at most, 10 degrees
-_SHIFT: Final = 0.06  # of the image's side
-_SCALE: Final = 0.1
-_MOVED: Final = 0.7  # share of the images that are moved at all
+_TURN: Final = 0.27  # radians at most, 16 degrees
+_SHIFT: Final = 0.1  # of the image's side
+_SCALE: Final = 0.16
+_MOVED: Final = 0.85  # share of the images that are moved at all
 _MIXED: Final = 0.5  # at most so much of another sample
 _SPLICED: Final = 0.5  # share of the samples, where no other is asked for
 _CUT: Final = 0.2, 0.8  # of the side, or of the values, that are the first sample's
