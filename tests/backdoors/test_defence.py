@@ -266,8 +266,7 @@ def test_hardening_adds_gradients_and_leaves_weights(digits, twin):
     student, batch = twin.clone(), clean.take(range(64))
     harden = Hardening(student, torch.Generator().manual_seed(0))
     answers = torch.nn.functional.one_hot(batch.y, 10).float()
-    for _ in range(2):  # it acts every other time
-        harden(batch, answers)
+    harden(batch, answers)
     for ours, before in zip(student.module.parameters(), twin.module.parameters(), strict=True):
         assert torch.equal(ours, before)
     assert all(weight.grad.abs().sum() > 0 for weight in student.module.parameters())
