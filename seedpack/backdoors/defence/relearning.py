@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from seedpack.backdoors.defence.teachers import Teacher
     from seedpack.backdoors.defence.teaching import View
 
-# On development models half the steps leave more patches in, and fewer random triggers let a
-# backdoor come back sooner.
+# On development models half the steps leave more patches in.
 _PLAN: Final = Plan(steps=1000, rate=4e-3, trust=0.5)
 _SMALL: Final = Plan(steps=150, rate=5e-4)
 _PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32, pretrained=True)
