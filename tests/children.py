@@ -33,27 +33,29 @@ ENDS = pytest.mark.parametrize("end", [to_all, to_the_first])
 
 
 def check_end(process: subprocess.Popen[str], end: Callable[[subprocess.Popen[str]], int]) -> None:
-    """End a process, and expect that it says so by its status alone and leaves no child."""
-    children = _children_of(process.pid)
+    """End a process, and expect that it says so by its status alone and leaves none it started."""
+    started = _started_by(process.pid)
     status = end(process)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status, errors
     assert "Traceback" not in errors
-    assert not _left_of(children)
+    assert not _left_of(started)
 
 
-def _children_of(pid: int) -> set[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in found}
+def _started_by(pid: int) -> set[int]:
+    """Return its children and theirs, whichever thread started them."""
+    lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    children = {int(child) for text in lists for child in text.split()}
+    return children.union(*map(_started_by, children))
 
 
-def _left_of(children: set[int]) -> set[int]:
+def _left_of(started: set[int]) -> set[int]:
     """Return those that run on; the one that watches over semaphores ends after its parent."""
     for _ in range(100):
-        if not any(map(_is_running, children)):
+        if not any(map(_is_running, started)):
             break
         time.sleep(0.1)
-    return {child for child in children if _is_running(child)}
+    return {pid for pid in started if _is_running(pid)}
 
 
 def _is_running(pid: int) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from seedpack.audits.processes import AHEAD
 from seedpack.workers import open_workers
 from tests.children import ENDS, NEEDS_PROC, check_end
 
@@ -43,6 +44,34 @@ DEAF = """
 """
 
 
+PROGRAM_OF_ONE = """
+from seedpack.workers import open_workers
+
+if __name__ == "__main__":
+    with open_workers(1, 1, AHEAD) as workers:
+        print(workers.submit(abs, -7).result())
+"""
+
+IN_ONE_PROCESS = """
+import os, sys
+from pathlib import Path
+from seedpack.workers import open_workers
+
+def has(name):
+    return name in sys.modules, os.getppid()
+
+if __name__ == "__main__":
+    found = []
+    for _ in range(2):
+        with open_workers(2, 1, AHEAD) as workers:
+            found += [workers.submit(has, "wave").result() for _ in range(4)]
+    print("wave" in sys.modules)
+    print(all(is_there for is_there, _ in found))
+    print(*(parent for _, parent in found))
+    print(len(os.listdir(f"/proc/{found[0][1]}/task")))
+"""
+
+
 def leave_by(status: int) -> None:
     sys.exit(status)
 
@@ -60,6 +89,54 @@ def test_workers_do_what_they_are_given_with_their_share_of_the_cores() -> None:
         threads = workers.submit(os.getenv, "OMP_NUM_THREADS")
         assert [future.result() for future in powers] == [1, 7, 9, 3, 1]
         assert threads.result() == "3"
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("ahead", [("wave",), ("wave", *AHEAD)], ids=["one", "of audits"])
+def test_workers_begin_with_what_was_imported_ahead_in_one_process(
+    tmp_path: Path, ahead: tuple[str, ...]
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(IN_ONE_PROCESS.replace("AHEAD", repr(ahead)))
+    done = subprocess.run(
+        [sys.executable, program], env=_environment(), capture_output=True, text=True, check=True
+    )
+    here, there, parents, threads = done.stdout.splitlines()
+    assert (here, there) == ("False", "True")
+    assert len(set(parents.split())) == 1
+    assert threads == "1"  # a server with threads would lose them where it forks
+
+
+@pytest.mark.spec("AUD-11")
+@pytest.mark.parametrize("ahead", ["()", "('wave',)"])
+def test_nothing_in_the_current_folder_is_imported(tmp_path: Path, ahead: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM_OF_ONE.replace("AHEAD", ahead))
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    for name in ("multiprocessing", "struct", "pickle", "wave", "torch"):
+        (downloads / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w')")
+    done = subprocess.run(
+        [sys.executable, program],
+        env=_environment(),
+        cwd=downloads,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "7\n"), done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"program.py", "downloads"}
+
+
+def test_a_worker_has_the_environment_that_its_caller_has_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for value in ("one", "two"):
+        monkeypatch.setenv("SEEDPACK_TEST_OF_WORKERS", value)
+        with open_workers(1, 1) as workers:
+            told = workers.submit(os.getenv, "SEEDPACK_TEST_OF_WORKERS").result()
+            safe = workers.submit(os.getenv, "PYTHONSAFEPATH").result()
+        assert (told, safe) == (value, os.getenv("PYTHONSAFEPATH"))
 
 
 def test_a_failure_of_the_work_is_its_result() -> None:
@@ -140,7 +217,7 @@ def _start(parent: Path, program: str) -> tuple[subprocess.Popen[str], Path]:
     folder.mkdir()
     process = subprocess.Popen(
         [sys.executable, str(parent / "program.py"), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env=_environment(),
         stderr=subprocess.PIPE,
         start_new_session=True,
         text=True,
@@ -149,3 +226,7 @@ def _start(parent: Path, program: str) -> tuple[subprocess.Popen[str], Path]:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     return process, folder
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}

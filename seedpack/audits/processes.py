@@ -10,7 +10,7 @@ from collections import defaultdict
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedpack.audits.registry import get_audit
 from seedpack.audits.work import prepare_audit, run_audit
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from seedpack.workers import Workers
 
     Watch = Callable[[str, int, int, str], None]  # audit, steps done, steps in all, what
+
+
+# What a tuning imports; torch's optimizers import the last, which is half of it all.
+AHEAD: Final = ("seedpack.audits.work", "seedpack.training.loop", "accelerate", "torch._dynamo")
 
 
 class _Work(NamedTuple):
@@ -66,7 +70,8 @@ def run_all(
             yield name, run_audit(spec, name, profile, folder, watch)
         return
     try:
-        with open_workers(count, max((os.cpu_count() or 1) // count, 1)) as workers:
+        threads = max((os.cpu_count() or 1) // count, 1)
+        with open_workers(count, threads, AHEAD if spec.task else ()) as workers:
             begin = partial(_begin, workers, spec, profile, folder)
             for done, (name, result) in enumerate(_in_turn(names, profile, count, begin), 1):
                 yield name, result

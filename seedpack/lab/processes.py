@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from seedpack.lab.units import Unit
     from seedpack.lab.zoo.registry import Zoo
+
+
+_AHEAD: Final = ("seedpack.lab.work", "torch._dynamo")  # the latter for torch's optimizers
 
 
 class Work(NamedTuple):
@@ -57,7 +60,7 @@ def _performed_here(units: Sequence[Unit], zoo: Zoo) -> Iterator[None]:
 
 def _performed_by_workers(units: Sequence[Unit], zoo: Zoo, jobs: int) -> Iterator[None]:
     try:
-        with open_workers(jobs, threads=1) as workers:
+        with open_workers(jobs, threads=1, ahead=_AHEAD) as workers:
             futures = [workers.submit(_perform_alone, unit, zoo) for unit in units]
             for future in concurrent.futures.as_completed(futures):
                 future.result()
