@@ -63,8 +63,11 @@ def plot_curve(curve: Curve, *, prefix: str) -> str:
     matplotlib = import_package("matplotlib")
     figures = import_package("matplotlib.figure")
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+    # Not as a file of settings says that lies in the current folder, or is the user's.
+    usual = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with warnings.catch_warnings(), matplotlib.rc_context():
         warnings.simplefilter("ignore")  # of letters that its font lacks, and of empty axes
+        matplotlib.rcParams.update(usual | _SETTINGS)
         figure = figures.Figure(figsize=_SIZE_IN, layout="constrained")
         axes = figure.add_subplot()
         for index, series in enumerate(curve.series):

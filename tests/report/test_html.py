@@ -293,6 +293,19 @@ def test_the_same_report_gives_the_same_page():
     assert render_html(SAMPLE) == render_html(sample_report())
 
 
+# As a file matplotlibrc in the current folder may say, which matplotlib reads first of all.
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("xtick.labelsize", 40.0), ("text.usetex", True), ("axes.ymargin", 2.0)],
+)
+def test_settings_of_matplotlib_change_nothing_of_a_page(name, value):
+    matplotlib = pytest.importorskip("matplotlib")
+    usual = render_html(sample_report())
+    with matplotlib.rc_context({name: value}):
+        assert render_html(sample_report()) == usual
+        assert matplotlib.rcParams[name] == value
+
+
 @pytest.mark.parametrize("severity", list(Severity))
 @pytest.mark.parametrize("confidence", list(Confidence))
 def test_findings_have_their_severity_and_confidence_in_words(severity, confidence):
