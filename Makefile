@@ -4,7 +4,7 @@
 #   make test              every test, and every branch of the trusted core
 #   make coverage          the same, with every line of the product traced (long)
 #   make lint              style, types, layers, dependencies
-#   make fuzz SECONDS=60   all fuzz targets, that long together (RUNS=2000: each so often)
+#   make fuzz SECONDS=60   all fuzz targets, that long together (RUNS=2000: each so often; JOBS=2 at a time)
 #   make bench             speed and memory, as ratios
 #   make mutation          mutation score of the trusted core (long)
 
@@ -89,7 +89,7 @@ lint: $(VENV)/dev
 	$(BIN)/deptry .
 
 fuzz: $(VENV)/fuzz
-	$(BIN)/python -m fuzz.run $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS))
+	$(BIN)/python -m fuzz.run $(if $(RUNS),--runs $(RUNS),--seconds $(SECONDS)) $(if $(JOBS),--jobs $(JOBS))
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench

@@ -10,6 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
 
+from seedpack.training.pooling import quicken_pools
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -70,6 +72,7 @@ def train_network(
     """Train a network from that random start; ``make`` gives one of another architecture."""
     torch.manual_seed(seed)
     network = make()
+    quicken_pools(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     order = torch.Generator().manual_seed(seed)
     for _ in range(_EPOCHS):

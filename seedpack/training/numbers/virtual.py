@@ -22,6 +22,7 @@ from seedpack.codecs.base import Encoded
 from seedpack.codecs.numbers.form import Form, count_numbers, join_chunk, random_units
 from seedpack.codecs.registry import TRAINED_IDS, get_codec
 from seedpack.training.numbers.budget import count_chunks
+from seedpack.training.pooling import quicken_pools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,7 +201,8 @@ class VirtualModel(nn.Module):
         """Start at random.
 
         Args:
-            module: The model, with the values of the original; left as it is.
+            module: The model, with the values of the original, which it keeps; its pooling layers
+                take the quickest way to the same results.
             budget: From ``make_budget`` of its tensors.
             seed: Of the random part and of the first numbers.
             codec: One of ``TRAINED_IDS``.
@@ -210,6 +212,7 @@ class VirtualModel(nn.Module):
             raise ValueError(f"codec {codec} has no numbers to train")
         super().__init__()
         self.codec = codec
+        quicken_pools(module)
         self._module = [module.eval()]  # in a list, so that torch does not count its parameters
         state = module.state_dict()
         self._stored = [share.info.name for share in budget.shares]
