@@ -264,7 +264,7 @@ def test_the_way_that_is_worse_counts():
 def test_hardening_adds_gradients_and_leaves_weights(digits, twin):
     clean, _, _ = digits
     student, batch = twin.clone(), clean.take(range(64))
-    harden = Hardening(student, torch.Generator().manual_seed(0))
+    harden = Hardening(student, torch.Generator().manual_seed(0), weight=1.0)
     answers = torch.nn.functional.one_hot(batch.y, 10).float()
     harden(batch, answers)
     for ours, before in zip(student.module.parameters(), twin.module.parameters(), strict=True):
@@ -279,7 +279,7 @@ def test_a_hardened_model_is_slower_to_learn_a_trigger_in_both_ways(digits):
     for is_hardened in (False, True):
         generator = torch.Generator().manual_seed(0)
         network = ImageFamily("mlp").make(7)
-        harden = Hardening(network, generator) if is_hardened else None
+        harden = Hardening(network, generator, weight=1.0) if is_hardened else None
         teach(network, clean, Plan(300, trust=1.0), generator, harden=harden)
         curves = attempt(network, attack, clean, test, draws=1)
         rises.append([sum(curve) - len(curve) * curve[0] for (curve,) in curves])

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _HANDFUL: Final = 10  # triggered samples of the simulated attacker
 _MOVE: Final = 0.2  # of a tensor's root mean square, at most: twenty of an attacker's steps
-_WEIGHT: Final = 2.0  # of the loss after the attack
 _LEAST: Final = 1e-3  # root mean square of a tensor that is still nothing
 
 
@@ -43,10 +42,12 @@ class Hardening:
     Attributes:
         student: Is taught elsewhere.
         generator: Of triggers, targets and lengths of moves.
+        weight: Of the loss after the attack, where that before it is one.
     """
 
     student: Classifier
     generator: Generator
+    weight: float
 
     def __call__(self, clean: Samples, answers: Tensor) -> None:
         """Add to ``.grad`` of the student's weights; no weight is changed.
@@ -61,7 +62,7 @@ class Hardening:
         kept = [w.detach().clone() for w in weights]
         self._attack(weights, clean, triggered)
         logs = nn.functional.log_softmax(self.student.logits(triggered.x), 1)
-        (-_WEIGHT * (answers * logs).sum(1).mean()).backward()
+        (-self.weight * (answers * logs).sum(1).mean()).backward()
         with torch.no_grad():
             for weight, value in zip(weights, kept, strict=True):
                 weight.copy_(value)

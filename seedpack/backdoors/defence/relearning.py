@@ -50,6 +50,9 @@ _PRETRAINED: Final = Plan(steps=150, rate=5e-5, batch=32, pretrained=True)
 _NSTAMPED: Final = 1  # views with random triggers per plain one
 _ENOUGH: Final = 200  # clean samples, from which on the suspect is asked about them alone
 _SPLICED: Final = 2 / 3  # share of spliced images and vectors; of fewer samples the more
+# Of few samples a student knows so little that slower comebacks cost it less.
+_HARDENED: Final = 1.0  # weight of hardening, with enough samples
+_HARDENED_OF_FEW: Final = 2.0
 _LEARNT: Final = 0.5  # share of the weights of texts that is the student's, beside its reference's
 
 
@@ -145,7 +148,8 @@ def _relearn_images(
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     views: list[View] = [first, *[partial(stamped, student)] * _NSTAMPED]
-    harden = Hardening(student, generator)
+    weight = _HARDENED if len(samples) >= _ENOUGH else _HARDENED_OF_FEW
+    harden = Hardening(student, generator, weight)
     teach(student, samples, _PLAN, generator, teacher=teacher, views=views, harden=harden)
 
 
