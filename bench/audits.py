@@ -44,7 +44,8 @@ def main() -> None:
             from seedpack_cli.demo.network import load_images  # noqa: PLC0415 -- imports torch
 
             digits = load_images()
-            words, bar = publish_digits(folder, digits, digits, 0), QUICK_S
+            data = publish_digits(folder, digits, digits, 0)
+            words, bar = [*data, "--audit", "quick"], QUICK_S
         start = time.monotonic()
         report = audit_published(folder, words)
         seconds = time.monotonic() - start
@@ -54,7 +55,7 @@ def main() -> None:
 def publish_digits(
     folder: Path, learnt: Digits, digits: Digits, seed: int, factory: str = DEMO
 ) -> list[str]:
-    """Leave a signed seed of a network that learnt these; return how to audit it on ``digits``."""
+    """Leave a signed seed of a network that learnt these; return data to audit it on ``digits``."""
     from safetensors.torch import save_file  # noqa: PLC0415
 
     from seedpack.frameworks.factories import load_factory  # noqa: PLC0415
@@ -69,7 +70,7 @@ def publish_digits(
         np.savez(folder / f"{name}.npz", x=x.numpy(), y=y.numpy())
     _extract(folder, folder / "model.safetensors", "--parity", "20")
     data = ["--train", "train.npz", "--eval", "eval.npz", "--original", "model.safetensors"]
-    return ["--task", "generic", "--factory", factory, *data, "--audit", "quick"]
+    return ["--task", "generic", "--factory", factory, *data]
 
 
 def _text(folder: Path) -> list[str]:

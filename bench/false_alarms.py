@@ -1,4 +1,4 @@
-"""How often an audit alarms at honest seeds: clean networks, all quick audits of each.
+"""How often an audit alarms at honest seeds: clean networks, all audits of each, profile quick.
 
     digits ──four fifths, drawn per network──> network ──extract──> seed ──seedpack audit──> gates
        └──all──> arms and twins of the audits: one cache for all ────────────────┘
@@ -62,6 +62,7 @@ def _report_of(folder: Path, number: int, factory: str) -> dict[str, Any]:
         digits = load_images()
         learnt = _learnt(digits, number)
         words = publish_digits(own, learnt, digits, _FIRST + number, factory)
+        words += ["--audit", "quick,all"]
         report = audit_published(own, words, str(folder / "cache"))
     alarms = [result["audit"] for result in report["results"] if result["status"] == "fail"]
     print(f"network {number}: {', '.join(alarms) or 'no alarm'}", flush=True)

@@ -30,8 +30,8 @@ Audits = Annotated[
         metavar="[LIST]",
         rich_help_panel=_PANEL,
         help="Audit the result: alone all that fits, or a list of audits, or one of quick, "
-        "standard and deep for how hard, or both, separated by commas. Exit status 10 if a gate "
-        "fails.",
+        "standard and deep for how hard, or both, separated by commas. quick leaves reactivation "
+        "out; quick,all does not. Exit status 10 if a gate fails.",
     ),
 ]
 Reference = Annotated[
@@ -176,15 +176,16 @@ def read_audit_options(
         check_packages()
     from seedpack.audits import PROFILES, choose_audits  # noqa: PLC0415
 
-    words = [word for word in audit.split(",") if word != ALL]
+    words = audit.split(",")
     profiles = [word for word in words if word in PROFILES] or [_DEFAULT_PROFILE]
     if len(profiles) > 1:
         raise typer.BadParameter(f"one of {', '.join(PROFILES)}, not several")
-    names = [word for word in words if word not in PROFILES]
+    profile = PROFILES[profiles[0]]
+    names = [word for word in words if word not in {*PROFILES, ALL}]
     return AuditOptions(
-        names=choose_audits(names),
+        names=choose_audits(names, () if ALL in words else profile.leaves_out),
         asked=tuple(names),
-        profile=PROFILES[profiles[0]],
+        profile=profile,
         reference=reference,
         shifts=tuple(shifts or ()),
         defend=defend,

@@ -1,4 +1,4 @@
-"""How hard the audits try: seeds and budget, declared before they run (spec: AUD-4)."""
+"""How hard the audits try: seeds and budget, declared before they run (spec: AUD-4, AUD-12)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         sample_sizes: Of the low-data audit; those that the data do not have are left out.
         noise_shares: Of the label-noise audit.
         bits: Of the quantised audit.
+        leaves_out: Ids of audits that are run only where somebody names them, or all.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sample_sizes: tuple[int, ...]
     noise_shares: tuple[float, ...]
     bits: tuple[int, ...]
+    leaves_out: tuple[str, ...] = ()
 
 
 PROFILES: Final = {
@@ -53,6 +55,7 @@ PROFILES: Final = {
             sample_sizes=(0, 20, 50),
             noise_shares=(0.2,),
             bits=(4, 2),
+            leaves_out=("reactivation",),  # half as long again as all others together
         ),
         Profile(
             name="standard",

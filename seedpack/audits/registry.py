@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from seedpack.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from seedpack.audits.base import Audit
 
@@ -49,8 +49,12 @@ def get_audit(name: str) -> Audit:
     return audit
 
 
-def choose_audits(names: Sequence[str]) -> tuple[str, ...]:
-    """Return ids in the order of the registry; all of them where none is named.
+def choose_audits(names: Sequence[str], leaves_out: Collection[str] = ()) -> tuple[str, ...]:
+    """Return ids in the order of the registry.
+
+    Args:
+        names: Those that somebody named.
+        leaves_out: If there are none: all audits but these, which a profile leaves out.
 
     Raises:
         AuditError: AUD-1, a name is none of them.
@@ -58,4 +62,6 @@ def choose_audits(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in AUDITS:
             get_audit(name)  # refuses
-    return tuple(name for name in AUDITS if not names or name in names)
+    if names:
+        return tuple(name for name in AUDITS if name in names)
+    return tuple(name for name in AUDITS if name not in leaves_out)

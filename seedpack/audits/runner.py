@@ -55,7 +55,8 @@ def run_audits(  # noqa: PLR0913 -- what, how hard, where, and who watches
         folder: Where arms and results are kept; made where it is not there.
         tool: Name and version of the caller, for the report.
         asked: Those of ``names`` that somebody asked for: one of them that lacks what it needs
-            is undecided, where another is only listed as not run.
+            is undecided, where another is only listed as not run. If there is none, what the
+            profile leaves out is listed as well.
         processes: How many audits at once; None: as many as there are cores, at most four.
         progress: Called with an audit's id, steps done, steps in all, and what is being done.
 
@@ -66,6 +67,7 @@ def run_audits(  # noqa: PLR0913 -- what, how hard, where, and who watches
     """
     open_split(spec)
     lacks = {name: reason for name in names if (reason := _lacks(get_audit(name), spec))}
+    left_out = () if asked else tuple(name for name in profile.leaves_out if name not in names)
     wanted = [name for name in names if name not in lacks]
     prepare_folder(folder)
     kept = {name: load_result(result_path(folder, spec, profile, name), name) for name in wanted}
@@ -80,7 +82,7 @@ def run_audits(  # noqa: PLR0913 -- what, how hard, where, and who watches
         profile=profile.name,
         status=worst(tuple(result.status for result in found)),
         results=found,
-        skipped=tuple(lacks.items()),
+        skipped=(*lacks.items(), *((name, _left_out(name, spec, profile)) for name in left_out)),
         created=int(time.time()),
         tool=tool,
         random_seed=spec.random_seed,
@@ -90,6 +92,12 @@ def run_audits(  # noqa: PLR0913 -- what, how hard, where, and who watches
 def forget_arms(folder: Path) -> None:
     """Remove the tuned models of a run that is complete; its results stay."""
     shutil.rmtree(folder / "arms", ignore_errors=True)
+
+
+def _left_out(name: str, spec: Spec, profile: Profile) -> str:
+    """Return why an audit was not run that the profile leaves out (AUD-12)."""
+    lack = _lacks(get_audit(name), spec)
+    return lack or f"{profile.name} leaves it out; --audit {profile.name},all runs it, too"
 
 
 def _lacks(audit: Audit, spec: Spec) -> str | None:

@@ -108,6 +108,33 @@ def test_an_unknown_audit_is_refused_with_those_there_are() -> None:
     assert choose_audits(["failing", "probe"]) == ("probe", "failing")
 
 
+@pytest.mark.spec("AUD-12")
+def test_what_a_profile_leaves_out_is_run_where_it_is_named_and_listed_where_not(
+    spec: Spec, tmp_path: Path
+) -> None:
+    short = msgspec.structs.replace(QUICK, leaves_out=("failing",))
+    assert "failing" not in choose_audits([], short.leaves_out)
+    assert choose_audits(["failing"], short.leaves_out) == ("failing",)
+
+    def skipped(*names: str, asked: tuple[str, ...] = (), of: Spec = spec) -> dict[str, str]:
+        subject = Subject(seed_id="", name="n", version=1)
+        report = run_audits(
+            of, subject, names, short, tmp_path, tool="test", asked=asked, processes=1
+        )
+        return dict(report.skipped)
+
+    assert "--audit quick,all" in skipped("probe")["failing"]
+    assert "--task" in skipped("probe", of=msgspec.structs.replace(spec, task=""))["failing"]
+    assert skipped("probe", asked=("probe",)) == {}
+    assert skipped("probe", "failing") == {}
+
+
+@pytest.mark.spec("AUD-12")
+def test_only_the_quick_profile_leaves_anything_out() -> None:
+    left_out = {name: profile.leaves_out for name, profile in PROFILES.items()}
+    assert left_out == {"quick": ("reactivation",), "standard": (), "deep": ()}
+
+
 @pytest.mark.spec("AUD-1")
 def test_every_audit_has_its_page_and_its_name() -> None:
     pages = Path(__file__).parents[2] / "spec" / "audits"

@@ -76,6 +76,24 @@ def test_a_sound_seed_is_audited_and_the_report_is_bound_to_it(shell: Shell) -> 
     assert found == report["results"], "a finished audit is taken from the cache"
 
 
+@pytest.mark.spec("AUD-12")
+def test_quick_leaves_reactivation_out_unless_all_are_named() -> None:
+    from seedpack.audits import AUDITS
+    from seedpack_cli.audit_options import read_audit_options
+
+    def names(audit: str) -> tuple[str, ...]:
+        none = dict.fromkeys(("reference", "shifts", "cache", "jobs", "report", "report_key"))
+        chosen = read_audit_options(audit, **none, defend=False, has_task=True)
+        assert chosen is not None
+        return chosen.names
+
+    everything = tuple(AUDITS)
+    assert names("quick") == tuple(name for name in everything if name != "reactivation")
+    assert names("quick,reactivation") == ("reactivation",)
+    for words in ("all", "quick,all", "standard", "deep"):
+        assert names(words) == everything, words
+
+
 @pytest.mark.slow
 def test_a_seed_that_keeps_nothing_fails_with_status_10_and_a_tuned_model_is_still_written(
     shell: Shell,
